@@ -1,0 +1,66 @@
+//! What went wrong with a call, and above all what that proves.
+
+use std::time::Duration;
+
+/// What the caller should do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// Try again, not before this time has passed.
+    Retry {
+        /// How long to wait at least.
+        after: Duration,
+    },
+    /// The account (or each account of the answer) cannot be served like this, however often we try.
+    PermanentForAccount,
+    /// The policy that was named does not exist (any more) or takes nobody.
+    PermanentForPolicy,
+    /// Nothing of this kind will work until an administrator acts: key revoked or too weak, plan too small, wrong address.
+    PermanentForOrganisation,
+    /// It may have happened. Only a later read can tell. Reads are never ambiguous.
+    Ambiguous,
+}
+
+/// A call that did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{call}: {sentence}")]
+pub struct ProviderError {
+    /// The call, by its template (no account ids, no addresses).
+    pub call: &'static str,
+    /// What to do about it.
+    pub class: ErrorClass,
+    /// The status of the answer, if one came.
+    pub status: Option<u16>,
+    /// What happened and what helps, for a person. Holds no secret.
+    pub sentence: String,
+    not_taken: bool,
+}
+
+impl ProviderError {
+    /// An error after which the call may or may not have taken effect.
+    pub fn new(call: &'static str, class: ErrorClass, status: Option<u16>, sentence: impl Into<String>) -> Self {
+        Self { call, class, status, sentence: sentence.into(), not_taken: false }
+    }
+
+    /// The same, proved to have had no effect: it was a read, it never left, or the answer says so.
+    #[must_use]
+    pub fn not_taken(mut self) -> Self {
+        self.not_taken = true;
+        self
+    }
+
+    /// Whether this answer proves that the call had, and will have, no effect. Each adapter lists these for each call.
+    pub fn proves_not_taken(&self) -> bool {
+        self.not_taken
+    }
+
+    /// How long to wait before the next try, if a next try makes sense without a person.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.class {
+            ErrorClass::Retry { after } => Some(after),
+            ErrorClass::PermanentForAccount
+            | ErrorClass::PermanentForPolicy
+            | ErrorClass::PermanentForOrganisation
+            | ErrorClass::Ambiguous => None,
+        }
+    }
+}
