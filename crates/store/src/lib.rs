@@ -1,1 +1,41 @@
-//! TODO
+//! One SQL text on two engines: PostgreSQL and SQLite behind one [`Database`].
+//!
+//! Owns the tables `migration`, `audit_entry`, `audit_personal` and `audit_checkpoint`; every other table belongs
+//! to the crate that migrates it.
+//!
+//! How a store is written:
+//!
+//! ```no_run
+//! # use homeward_store::{Database, Tx, StoreError, on, on_tx, one_row};
+//! # async fn example(db: &Database, id: uuid::Uuid) -> Result<(), StoreError> {
+//! // Reading: on SQLite from the read pool, which refuses to write.
+//! let open: i64 = on!(db, pool => sqlx::query_scalar("SELECT COUNT(*) FROM lease WHERE state <> $1").bind("closed").fetch_one(pool).await)?;
+//!
+//! // Writing: always in a named transaction. The body may run more than once.
+//! db.transaction("lease.close", async |tx: &mut Tx| -> Result<(), StoreError> {
+//!     let changed = on_tx!(tx, c => sqlx::query("UPDATE lease SET state = 'closing' WHERE id = $1 AND state = 'active'")
+//!         .bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+//!     one_row(changed, "active lease")
+//! })
+//! .await
+//! # }
+//! ```
+//!
+//! What serves both engines: `$1` placeholders, `ON CONFLICT`, `RETURNING`, `QueryBuilder` through the `: D` form,
+//! `#[derive(FromRow)]`, `Uuid`, `DateTime<Utc>`, `Json<T>`, `Vec<u8>`, `i64`, `bool`, text enums with a `CHECK`.
+//! What does not: `= ANY($1)` (use a separated `IN`), `WITH x AS (UPDATE …)`, `now()` in SQL (bind the time),
+//! `SUM(bigint)` without a `CAST(… AS BIGINT)`, a literal `1` read as `i64`.
+
+pub mod database;
+pub mod error;
+mod macros;
+pub mod migrate;
+pub mod testing;
+pub mod transaction;
+pub mod tx;
+
+pub use database::{Database, Options, Reader};
+pub use error::{StoreError, one_row};
+pub use migrate::{Migration, Migrations};
+pub use sqlx;
+pub use tx::{Connection, Tx};
