@@ -36,7 +36,10 @@ pub fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &'static str, 
 }
 
 /// Parses a text field that may be empty.
-pub fn parse_optional<T: std::str::FromStr<Err: std::fmt::Display>>(field: &'static str, text: &str) -> Result<Option<T>, WireError> {
+pub fn parse_optional<T: std::str::FromStr<Err: std::fmt::Display>>(
+    field: &'static str,
+    text: &str,
+) -> Result<Option<T>, WireError> {
     if text.is_empty() { Ok(None) } else { parse(field, text).map(Some) }
 }
 

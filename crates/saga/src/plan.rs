@@ -82,7 +82,12 @@ pub fn due_at<S: Saga>(saga: &S, progress: &Progress<S::Data>) -> Option<Timesta
 /// Decides what `event` means for a saga at `progress`.
 ///
 /// A step's name that the definition does not hold leaves the saga where it is: it belongs to another version.
-pub fn plan<S: Saga>(saga: &S, progress: &Progress<S::Data>, event: &Event<S::Input>, now: Timestamp) -> Move<S::Data, S::Command> {
+pub fn plan<S: Saga>(
+    saga: &S,
+    progress: &Progress<S::Data>,
+    event: &Event<S::Input>,
+    now: Timestamp,
+) -> Move<S::Data, S::Command> {
     let mut planner = Planner {
         saga,
         definition: saga.definition(),
@@ -144,7 +149,8 @@ impl<S: Saga> Planner<'_, S> {
             self.progress.reminded += 1;
             self.changed = true;
         }
-        let due = schedule.re_ask.map(|ask| after(self.progress.asked_at, backoff(ask.first, ask.longest, self.progress.asked_again)));
+        let due =
+            schedule.re_ask.map(|ask| after(self.progress.asked_at, backoff(ask.first, ask.longest, self.progress.asked_again)));
         if due.is_some_and(|at| at <= self.now) {
             self.ask_again();
         }

@@ -183,7 +183,9 @@ fn outcome(organisation: &Organisation, facts: &Facts) -> Outcome {
         }
         several => return Outcome::SeveralMatch { candidates: several.iter().map(Candidate::of).collect() },
     };
-    about_the_account(account).or_else(|| about_open_work(facts)).unwrap_or_else(|| about_the_placement(organisation, facts, account))
+    about_the_account(account)
+        .or_else(|| about_open_work(facts))
+        .unwrap_or_else(|| about_the_placement(organisation, facts, account))
 }
 
 /// What the account itself forbids.

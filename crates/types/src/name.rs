@@ -138,9 +138,9 @@ impl TryFrom<String> for Email {
         if length > LIMIT {
             return Err(NameError::TooLong { kind: "e-mail address", length, limit: LIMIT });
         }
-        let well_formed = text.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        }) && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','));
+        let well_formed =
+            text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
+                && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','));
         if well_formed { Ok(Self(text.to_lowercase())) } else { Err(NameError::NotAnEmail(text)) }
     }
 }

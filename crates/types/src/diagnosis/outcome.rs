@@ -192,4 +192,16 @@ impl Outcome {
             | Self::TooOld { .. } => None,
         }
     }
+    /// The accounts to choose from, or the close misses.
+    pub fn candidates(&self) -> &[Candidate] {
+        if let Self::NoSuchAccount { closest: candidates } | Self::SeveralMatch { candidates } = self { candidates } else { &[] }
+    }
+
+    /// The open recovery or lease that stands in the way, as text.
+    pub fn linked_id(&self) -> Option<String> {
+        if let Self::RecoveryOpen { recovery } = self {
+            return Some(recovery.to_string());
+        }
+        if let Self::LeaseOpen { lease, .. } = self { Some(lease.to_string()) } else { None }
+    }
 }

@@ -75,7 +75,7 @@ fn facts() -> Facts {
         released: false,
         recent_requests: 0,
         repudiated_before: false,
-        too_old: Duration::from_secs(900),
+        too_old: Duration::from_mins(15),
         now: now(),
     }
 }
@@ -141,10 +141,8 @@ fn every_row_of_the_table_gives_its_outcome_and_its_sentences() {
 #[test]
 fn an_open_recovery_is_linked_even_when_the_account_is_out() {
     let id = uuid::Uuid::nil();
-    let facts = Facts {
-        open_lease: Some(OpenLease { lease: LeaseId::from_uuid(id), free_at: now() }),
-        ..placed("lent", Factor::Absent)
-    };
+    let facts =
+        Facts { open_lease: Some(OpenLease { lease: LeaseId::from_uuid(id), free_at: now() }), ..placed("lent", Factor::Absent) };
     assert_eq!(diagnose(&organisation(), &facts).outcome.code(), "lease_open");
 }
 
