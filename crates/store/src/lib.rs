@@ -6,18 +6,17 @@
 //! How a store is written:
 //!
 //! ```no_run
-//! # use homeward_store::{Database, Tx, StoreError, on, on_tx, one_row};
+//! # use homeward_store::{Database, StoreError, on, on_tx, one_row, transaction};
 //! # async fn example(db: &Database, id: uuid::Uuid) -> Result<(), StoreError> {
 //! // Reading: on SQLite from the read pool, which refuses to write.
 //! let open: i64 = on!(db, pool => sqlx::query_scalar("SELECT COUNT(*) FROM lease WHERE state <> $1").bind("closed").fetch_one(pool).await)?;
 //!
-//! // Writing: always in a named transaction. The body may run more than once.
-//! db.transaction("lease.close", async |tx: &mut Tx| -> Result<(), StoreError> {
+//! // Writing: always in a named transaction. The block may run more than once.
+//! transaction!(db, "lease.close", async |tx| -> Result<(), StoreError> {
 //!     let changed = on_tx!(tx, c => sqlx::query("UPDATE lease SET state = 'closing' WHERE id = $1 AND state = 'active'")
 //!         .bind(id).execute(c).await.map(|done| done.rows_affected()))?;
 //!     one_row(changed, "active lease")
 //! })
-//! .await
 //! # }
 //! ```
 //!

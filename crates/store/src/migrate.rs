@@ -74,14 +74,13 @@ impl Database {
     /// [`StoreError::Migration`] names the step: its text differs from what was applied, it comes before one that was
     /// applied already, or the database refused it. Nothing of any set is then applied.
     pub async fn migrate(&self, sets: &[Migrations]) -> Result<(), StoreError> {
-        self.transaction("migration.apply", async |tx: &mut Tx| {
+        crate::transaction!(self, "migration.apply", async |tx| -> Result<(), StoreError> {
             self.prepare(tx).await?;
             for set in sets {
                 apply(tx, set).await?;
             }
             Ok(())
         })
-        .await
     }
 
     /// Takes the lock and makes the table that counts.

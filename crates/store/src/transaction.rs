@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::database::Database;
 use crate::error::{StoreError, may_run_again};
@@ -16,60 +16,139 @@ const TRIES: u32 = 10;
 /// Two that met in a deadlock should not meet again at once: the first pause, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
-/// The longest pause, before the random share.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 
-impl Database {
-    /// Runs `body` in a transaction called `name` (`<table>.<verb>`) and commits if it returns `Ok`.
-    ///
-    /// After a serialisation failure, a deadlock or a busy SQLite the whole body runs again, up to 10 times: it must
-    /// take what it needs by reference and have no effect outside the transaction. Any other failure is handed back at once,
-    /// and the transaction is undone. Never call another service from inside.
-    ///
-    /// # Errors
-    /// What `body` returned, or a [`StoreError::Transaction`] with `name` in it.
-    pub async fn transaction<T, E, F>(&self, name: &'static str, mut body: F) -> Result<T, E>
-    where
-        F: AsyncFnMut(&mut Tx) -> Result<T, E>,
-        E: From<StoreError> + Error + 'static,
-    {
-        let span = tracing::debug_span!("db", otel.name = format!("db.{name}"), db.system.name = self.system(), db.tries = 1);
-        let run = async {
-            let mut tries = 1;
-            loop {
-                match self.run_once(name, &mut body).await {
-                    Err(error) if tries < TRIES && may_run_again(&error) => {
-                        tracing::debug!(transaction = name, tries, error = &error as &dyn Error, "transaction gives way and runs again");
-                        tokio::time::sleep(pause(tries)).await;
-                        tries += 1;
-                        tracing::Span::current().record("db.tries", tries);
-                    }
-                    done => return done,
-                }
-            }
-        };
-        run.instrument(span).await
-    }
-
-    async fn run_once<T, E, F>(&self, name: &'static str, body: &mut F) -> Result<T, E>
-    where
-        F: AsyncFnMut(&mut Tx) -> Result<T, E>,
-        E: From<StoreError> + Error + 'static,
-    {
-        let mut tx = self.begin_named(name).await?;
-        match body(&mut tx).await {
-            Ok(value) => {
-                tx.commit_named(name).await?;
-                Ok(value)
-            }
-            Err(error) => {
-                // The body's error is the news. If the undoing cannot be told, the database undoes by itself.
-                if let Err(undoing) = tx.rollback().await {
-                    tracing::debug!(transaction = name, error = &undoing as &dyn Error, "rollback could not be told");
-                }
-                Err(error)
+/// Runs a block in a transaction with a name (`<table>.<verb>`) and commits if the block gives `Ok`:
+///
+/// ```no_run
+/// # use homeward_store::{Database, StoreError, Tx, on_tx, one_row, transaction};
+/// # async fn close(db: &Database, id: uuid::Uuid) -> Result<(), StoreError> {
+/// transaction!(db, "lease.close", async |tx| -> Result<(), StoreError> {
+///     let changed = on_tx!(tx, c => sqlx::query("UPDATE lease SET state = 'closing' WHERE id = $1 AND state = 'active'")
+///         .bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+///     one_row(changed, "active lease")
+/// })
+/// # }
+/// ```
+///
+/// The database is anything that derefs to `Database`; inside, `tx` is a `&mut Tx`, and `?` and `return` leave the block.
+/// The error is any `std::error::Error` that has `From<StoreError>` and keeps it as its source (or is transparent to it).
+///
+/// After a serialisation failure, a deadlock or a busy SQLite the whole block runs again, up to 10 times, so it must not use up
+/// what it captured and have no effect outside the transaction (clear a list before filling it). Any other failure
+/// is handed back at once, and the transaction is undone. Never call another service from inside.
+///
+/// It has the look of a method with an async closure and is a macro, because the future of such a method is not `Send`
+/// for a caller that captures references (Rust 1.95), which gRPC handlers and spawned tasks need.
+#[macro_export]
+macro_rules! transaction {
+    ($db:expr, $name:expr, async |$tx:ident $(: $tx_type:ty)?| $(-> $result:ty)? $body:block) => {{
+        let database: &$crate::Database = &$db;
+        let mut run = $crate::transaction::Run::new(database, $name);
+        loop {
+            let mut open = match run.begin().await {
+                ::std::result::Result::Ok(open) => open,
+                ::std::result::Result::Err(error) => break ::std::result::Result::Err(::std::convert::From::from(error)),
+            };
+            let result $(: $result)? = {
+                let $tx $(: $tx_type)? = &mut open;
+                run.within(::std::boxed::Box::pin(async { $body })).await
+            };
+            if let ::std::ops::ControlFlow::Break(done) = run.end(open, result).await {
+                break done;
             }
         }
+    }};
+}
+
+/// The runs of one named transaction. Made by [`transaction!`](crate::transaction!).
+#[derive(Debug)]
+pub struct Run<'a> {
+    database: &'a Database,
+    name: &'static str,
+    tries: u32,
+    span: Span,
+}
+
+impl<'a> Run<'a> {
+    /// Nothing has run yet.
+    pub fn new(database: &'a Database, name: &'static str) -> Self {
+        let span = tracing::debug_span!(
+            "db",
+            otel.name = format!("db.{name}"),
+            otel.kind = "client",
+            db.system.name = database.system(),
+            db.tries = 1
+        );
+        Self { database, name, tries: 1, span }
+    }
+
+    /// Begins the next run; waits its turn where the engine has one writer.
+    ///
+    /// # Errors
+    /// [`StoreError::Transaction`] if the database cannot, or stays too busy.
+    pub async fn begin(&mut self) -> Result<Tx, StoreError> {
+        loop {
+            match self.database.begin_named(self.name).instrument(self.span.clone()).await {
+                Err(error) if self.gives_way(&error).await => {}
+                begun => return begun,
+            }
+        }
+    }
+
+    /// Runs the block inside the transaction's span.
+    pub fn within<B: Future>(&self, block: B) -> tracing::instrument::Instrumented<B> {
+        block.instrument(self.span.clone())
+    }
+
+    /// Commits or undoes. `Continue` asks for another run.
+    pub async fn end<T, E>(&mut self, tx: Tx, result: Result<T, E>) -> std::ops::ControlFlow<Result<T, E>>
+    where
+        E: From<StoreError> + Error + 'static,
+    {
+        let span = self.span.clone();
+        let failed = match result {
+            Ok(value) => match tx.commit_named(self.name).instrument(span).await {
+                Ok(()) => return std::ops::ControlFlow::Break(Ok(value)),
+                Err(error) => E::from(error),
+            },
+            Err(error) => {
+                // The block's error is the news. If the undoing cannot be told, the database undoes by itself.
+                if let Err(undoing) = tx.rollback().instrument(span).await {
+                    tracing::debug!(transaction = self.name, error = &undoing as &dyn Error, "rollback could not be told");
+                }
+                error
+            }
+        };
+        let again = self.should_give_way(&failed);
+        if again {
+            self.wait().await;
+            return std::ops::ControlFlow::Continue(());
+        }
+        std::ops::ControlFlow::Break(Err(failed))
+    }
+
+    async fn gives_way(&mut self, error: &StoreError) -> bool {
+        let again = self.should_give_way(error);
+        if again {
+            self.wait().await;
+        }
+        again
+    }
+
+    fn should_give_way(&self, error: &(dyn Error + 'static)) -> bool {
+        let again = self.tries < TRIES && may_run_again(error);
+        if again {
+            tracing::debug!(transaction = self.name, tries = self.tries, error, "transaction gives way and runs again");
+        }
+        again
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(pause(self.tries)).await;
+        self.tries += 1;
+        self.span.record("db.tries", self.tries);
     }
 }
 

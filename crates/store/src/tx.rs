@@ -24,7 +24,7 @@ pub enum Connection<'a> {
 }
 
 impl Database {
-    /// Begins a transaction. Prefer [`Database::transaction`], which also names it and runs it again when it must give way.
+    /// Begins a transaction. Prefer [`transaction!`](crate::transaction!), which also names it and runs it again when it must give way.
     ///
     /// # Errors
     /// [`StoreError::Transaction`] if no connection is to be had, or the engine refuses.
