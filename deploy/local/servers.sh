@@ -1,0 +1,268 @@
+#!/usr/bin/env bash
+# Starts a PostgreSQL and a RabbitMQ of one's own, on loopback, in one folder; for tests and for trying Homeward out.
+#
+#   deploy/local/servers.sh up [DIR]     start what is not running; DIR/env then holds the addresses to export
+#   deploy/local/servers.sh down DIR     stop what `up` started there, and nothing else
+#
+# DIR defaults to a new folder in the temporary directory. Started again on the same DIR, the servers keep their data
+# and their ports. Missing packages are installed with apt (as root, or through sudo); no service of the system starts.
+#
+#   HOMEWARD_DURABLE=1   write through to the disk (fsync, full_page_writes, synchronous_commit); for crash tests and
+#                        benchmarks. Off by default: these servers then forget on a power cut, and are faster.
+set -euo pipefail
+
+# Below 32768, where the system takes ports for outgoing connections: one of those could hold ours after a restart.
+FIRST_POSTGRES_PORT=21432
+FIRST_AMQP_PORT=21672
+FIRST_MANAGEMENT_PORT=21772
+FIRST_DISTRIBUTION_PORT=21872
+FIRST_EPMD_PORT=21972
+PORTS_TO_TRY=90
+
+# Slow machines compile beside it; a start takes about 1 s (PostgreSQL) and 5 s (RabbitMQ) on an idle one.
+START_SECONDS=120
+STOP_SECONDS=30
+
+RABBITMQ=/usr/lib/rabbitmq/bin/rabbitmq-server
+
+die() { echo "servers.sh: $*" >&2; exit 1; }
+
+# ---------------------------------------------------------------- packages
+
+find_postgres() { # prints the folder of PostgreSQL's programs, the newest version's
+  local found
+  found=$(find /usr/lib/postgresql -maxdepth 3 -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n 1)
+  if [[ -n $found ]]; then dirname "$found"; return; fi
+  found=$(command -v initdb 2>/dev/null) && dirname "$(readlink -f "$found")"
+}
+
+install_missing() {
+  local packages=()
+  [[ -n $(find_postgres) ]] || packages+=(postgresql)
+  [[ -x $RABBITMQ ]] || packages+=(rabbitmq-server)
+  command -v setpriv >/dev/null || packages+=(util-linux)
+  ((${#packages[@]})) || return 0
+  command -v apt-get >/dev/null || die "needs ${packages[*]}: install them, this script only knows apt"
+  local sudo=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || die "needs ${packages[*]}: install them, or run this as root"
+    sudo=(sudo)
+  fi
+  echo "servers.sh: installing ${packages[*]}" >&2
+  without_services "${sudo[@]}"
+}
+
+without_services() { # with a temporary policy that keeps new packages from starting their services
+  local policy=/usr/sbin/policy-rc.d ours=
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' | "$@" tee "$policy" >/dev/null
+    "$@" chmod 755 "$policy"
+    ours=1
+  fi
+  local status=0
+  {
+    "$@" apt-get update -q &&
+      "$@" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}"
+  } >&2 </dev/null || status=$?
+  [[ -z $ours ]] || "$@" rm -f "$policy"
+  ((status == 0)) || die "apt could not install ${packages[*]}"
+}
+
+# ---------------------------------------------------------------- ports and processes
+
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # is anyone listening on this port?
+
+free_port() { # the first free one from $1 on
+  local port
+  for ((port = $1; port < $1 + PORTS_TO_TRY; port++)); do
+    if ! answers "$port"; then echo "$port"; return; fi
+  done
+  die "no free port from $1 to $((port - 1))"
+}
+
+choose_ports() {
+  if [[ ! -f $DIR/ports ]]; then
+    {
+      echo "POSTGRES_PORT=$(free_port "$FIRST_POSTGRES_PORT")"
+      echo "AMQP_PORT=$(free_port "$FIRST_AMQP_PORT")"
+      echo "MANAGEMENT_PORT=$(free_port "$FIRST_MANAGEMENT_PORT")"
+      echo "DISTRIBUTION_PORT=$(free_port "$FIRST_DISTRIBUTION_PORT")"
+      echo "EPMD_PORT=$(free_port "$FIRST_EPMD_PORT")"
+    } >"$DIR/ports"
+  fi
+  # shellcheck disable=SC1091
+  . "$DIR/ports"
+}
+
+born() { # when process $1 started, in ticks since boot; nothing if it is gone. With the pid it names one process for good.
+  local stat
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+  stat=${stat##*) }
+  set -- $stat
+  [[ $1 == Z ]] || echo "${20}"
+}
+
+remember() { echo "$2 $(born "$2")" >"$DIR/$1.process"; }
+
+running() { # does the process that `up` started as $1 still run? Sets pid.
+  local birth
+  [[ -f $DIR/$1.process ]] || return 1
+  read -r pid birth <"$DIR/$1.process"
+  [[ -n $birth && $(born "$pid") == "$birth" ]]
+}
+
+wait_until() { # what, name of the process, command…: repeats the command until it succeeds or the process is gone
+  local what=$1 name=$2 deadline=$((SECONDS + START_SECONDS))
+  shift 2
+  until "$@"; do
+    running "$name" || die "$what ended at once; the end of $DIR/$name.log:"$'\n'"$(tail -n 20 "$DIR/$name.log")"
+    ((SECONDS < deadline)) || die "$what does not answer after $START_SECONDS s; see $DIR/$name.log"
+    sleep 0.1
+  done
+}
+
+stop() { # name, signal
+  local name=$1 signal=$2 pid deadline=$((SECONDS + STOP_SECONDS))
+  if running "$name"; then
+    kill -s "$signal" "$pid" 2>/dev/null || true
+    while running "$name"; do
+      if ((SECONDS >= deadline)); then kill -s KILL "$pid" 2>/dev/null || true; fi
+      sleep 0.05
+    done
+  fi
+  rm -f "$DIR/$name.process"
+}
+
+# ---------------------------------------------------------------- PostgreSQL
+
+postgres_answers() { "$PG/pg_isready" -q -h 127.0.0.1 -p "$POSTGRES_PORT" -t 1; }
+
+start_postgres() {
+  running postgres && return
+  local as_postgres=() # it refuses to run as root
+  if ((EUID == 0)); then as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups env "HOME=$DIR/postgres"); fi
+  local settings=(-c max_connections=400 -c shared_buffers=128MB -c "unix_socket_directories=$DIR/postgres")
+  local init=()
+  if [[ -z ${HOMEWARD_DURABLE:-} ]]; then
+    settings+=(-c fsync=off -c full_page_writes=off -c synchronous_commit=off)
+    init+=(--no-sync)
+  fi
+  mkdir -p "$DIR/postgres"
+  ((EUID != 0)) || chown postgres: "$DIR/postgres"
+  if [[ ! -f $DIR/postgres/data/PG_VERSION ]]; then
+    "${as_postgres[@]}" "$PG/initdb" -D "$DIR/postgres/data" -U homeward -A trust -E UTF8 --locale=C.UTF-8 --no-instructions \
+      "${init[@]}" >"$DIR/postgres.log" 2>&1 || die "initdb failed: $(tail -n 5 "$DIR/postgres.log")"
+  fi
+  # In a session of its own, so that Ctrl-C reaches only the script, which then stops it in order.
+  setsid "${as_postgres[@]}" "$PG/postgres" -D "$DIR/postgres/data" -h 127.0.0.1 -p "$POSTGRES_PORT" "${settings[@]}" \
+    </dev/null >>"$DIR/postgres.log" 2>&1 9>&- &
+  remember postgres $!
+}
+
+# ---------------------------------------------------------------- RabbitMQ
+
+write_rabbitmq_settings() {
+  mkdir -p "$DIR/rabbitmq/home"
+  cat >"$DIR/rabbitmq/rabbitmq.conf" <<CONF
+listeners.tcp.1 = 127.0.0.1:$AMQP_PORT
+management.tcp.ip = 127.0.0.1
+management.tcp.port = $MANAGEMENT_PORT
+log.console = true
+log.file = false
+vm_memory_high_watermark.absolute = 512MiB
+disk_free_limit.absolute = 50MB
+CONF
+  echo '[rabbitmq_management].' >"$DIR/rabbitmq/enabled_plugins"
+  echo '[].' >"$DIR/rabbitmq/advanced.config"
+  : >"$DIR/rabbitmq/rabbitmq-env.conf"
+  # For a person, or a test, who wants rabbitmqctl: . DIR/rabbitmq/ctl && rabbitmqctl …
+  cat >"$DIR/rabbitmq/ctl" <<CTL
+export HOME=$DIR/rabbitmq/home RABBITMQ_NODENAME=hw@localhost ERL_EPMD_PORT=$EPMD_PORT
+export PATH=$(dirname "$RABBITMQ"):\$PATH
+CTL
+}
+
+start_epmd() { # Erlang's name server: one of our own, or the node would start one that outlives it
+  running epmd && return
+  setsid epmd -address 127.0.0.1 -port "$EPMD_PORT" </dev/null >>"$DIR/epmd.log" 2>&1 9>&- &
+  remember epmd $!
+  wait_until epmd epmd answers "$EPMD_PORT"
+}
+
+start_rabbitmq() {
+  running rabbitmq && return
+  write_rabbitmq_settings
+  start_epmd
+  local here=$DIR/rabbitmq
+  local settings=(
+    "HOME=$here/home" RABBITMQ_NODENAME=hw@localhost "RABBITMQ_MNESIA_BASE=$here/mnesia" "RABBITMQ_LOG_BASE=$here/log"
+    "RABBITMQ_CONFIG_FILE=$here/rabbitmq.conf" "RABBITMQ_ADVANCED_CONFIG_FILE=$here/advanced.config"
+    "RABBITMQ_ENABLED_PLUGINS_FILE=$here/enabled_plugins" "RABBITMQ_CONF_ENV_FILE=$here/rabbitmq-env.conf"
+    "RABBITMQ_FEATURE_FLAGS_FILE=$here/feature_flags" "RABBITMQ_PID_FILE=$here/pid" "RABBITMQ_DIST_PORT=$DISTRIBUTION_PORT"
+    "ERL_EPMD_PORT=$EPMD_PORT" ERL_EPMD_ADDRESS=127.0.0.1
+    "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}"
+  )
+  setsid env "${settings[@]}" "$RABBITMQ" </dev/null >>"$DIR/rabbitmq.log" 2>&1 9>&- &
+  remember rabbitmq $!
+}
+
+amqp_answers() { # a broker that is ready answers the protocol header with its first frame
+  (
+    exec 3<>"/dev/tcp/127.0.0.1/$AMQP_PORT" || exit 1
+    printf 'AMQP\0\0\011\001' >&3
+    LC_ALL=C read -r -N 1 -t 2 <&3
+  ) 2>/dev/null
+}
+
+management_answers() {
+  (
+    exec 3<>"/dev/tcp/127.0.0.1/$MANAGEMENT_PORT" || exit 1
+    printf 'GET / HTTP/1.0\r\n\r\n' >&3
+    IFS= read -r -t 2 line <&3
+    [[ $line == HTTP/* ]]
+  ) 2>/dev/null
+}
+
+# ---------------------------------------------------------------- commands
+
+up() {
+  install_missing
+  DIR=${1:-$(mktemp -d "${TMPDIR:-/tmp}/homeward-servers.XXXXXX")}
+  mkdir -p "$DIR"
+  DIR=$(cd "$DIR" && pwd)
+  chmod 755 "$DIR" # PostgreSQL runs as another user and must reach its folder
+  # Two of these at once would choose the same ports: one after the other.
+  exec 9>"${TMPDIR:-/tmp}/homeward-servers.$EUID.lock"
+  flock 9
+  choose_ports
+  PG=$(find_postgres)
+  start_postgres
+  start_rabbitmq
+  wait_until PostgreSQL postgres postgres_answers
+  wait_until RabbitMQ rabbitmq amqp_answers
+  remember rabbitmq "$(<"$DIR/rabbitmq/pid")" # until now its starter, from here the broker itself
+  wait_until "RabbitMQ's management" rabbitmq management_answers
+  exec 9>&-
+  cat >"$DIR/env" <<ENV
+export HOMEWARD_TEST_POSTGRES=postgres://homeward@127.0.0.1:$POSTGRES_PORT/postgres
+export HOMEWARD_TEST_AMQP=amqp://guest:guest@127.0.0.1:$AMQP_PORT
+export HOMEWARD_TEST_AMQP_MANAGEMENT=http://guest:guest@127.0.0.1:$MANAGEMENT_PORT
+export HOMEWARD_TEST_SERVERS=$DIR
+ENV
+  echo "PostgreSQL on $POSTGRES_PORT, RabbitMQ on $AMQP_PORT: . $DIR/env"
+}
+
+down() {
+  [[ -d ${1:-} ]] || die "down needs the folder that up was given"
+  DIR=$(cd "$1" && pwd)
+  stop rabbitmq TERM
+  stop epmd TERM
+  stop postgres INT # ends sessions and shuts down in order
+  rm -f "$DIR/env"
+}
+
+case ${1:-} in
+  up) up "${2:-}" ;;
+  down) down "${2:-}" ;;
+  *) die "usage: servers.sh up [DIR] | servers.sh down DIR" ;;
+esac
