@@ -1,0 +1,41 @@
+//! gRPC: servers, clients, typed refusals, and the same over memory.
+//!
+//! A call carries three things besides its message: the caller's trace (`traceparent`), who calls (`authorization`),
+//! and how long the caller waits (`grpc-timeout`). [`Client`] sends them and [`Server`] takes them up, so that
+//! handlers and callers need not.
+
+mod call;
+mod client;
+mod deadline;
+mod edge;
+pub mod memory;
+mod refused;
+mod server;
+
+use std::time::Duration;
+
+pub use client::Client;
+pub use refused::Refused;
+pub use server::{ServeError, Server};
+
+/// The largest message in either direction, in bytes.
+pub const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// How long a call may take when the caller does not say.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Lets a generated server or client send and receive messages of up to [`MAX_MESSAGE`].
+///
+/// ```ignore
+/// Server::new(persons, FDS).add(sized!(PolicyServiceServer::new(service)));
+/// let policy = sized!(PolicyServiceClient::new(Client::new(hub.channel("policy"))));
+/// ```
+#[macro_export]
+macro_rules! sized {
+    ($generated:expr) => {
+        $generated
+            .max_decoding_message_size($crate::rpc::MAX_MESSAGE)
+            .max_encoding_message_size($crate::rpc::MAX_MESSAGE)
+    };
+}
+pub use crate::sized;

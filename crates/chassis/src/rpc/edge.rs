@@ -1,0 +1,117 @@
+//! What happens to every call before its handler: span in the caller's trace, who calls, how long it may take.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tokio::task::futures::TaskLocalFuture;
+use tokio::time::{Instant, Timeout};
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+use tracing::Span;
+
+use super::call::{InSpan, Side, span_of};
+use super::deadline::{self, SERVED_UNTIL};
+use super::refused::Refused;
+use crate::auth::Persons;
+use crate::telemetry::TraceContext;
+
+/// Health and reflection answer anyone and leave no spans: probes call them every few seconds.
+const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
+
+/// Puts [`Edge`] in front of the routes.
+#[derive(Debug, Clone)]
+pub(super) struct EdgeLayer {
+    pub(super) persons: Arc<Persons>,
+    pub(super) deadline: Duration,
+}
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = Edge<S>;
+
+    fn layer(&self, inner: S) -> Edge<S> {
+        Edge { inner, persons: self.persons.clone(), deadline: self.deadline }
+    }
+}
+
+/// The service that every call passes first.
+#[derive(Debug, Clone)]
+pub(super) struct Edge<S> {
+    inner: S,
+    persons: Arc<Persons>,
+    deadline: Duration,
+}
+
+impl<S> Service<Request<Body>> for Edge<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = InSpan<Served<S::Future>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        if OPEN_TO_ALL.iter().any(|prefix| path.starts_with(prefix)) {
+            return InSpan::new(self.run(request), Span::none(), Side::Server);
+        }
+        let span = span_of!(path, "rpc.server", "server");
+        TraceContext::from_headers(request.headers()).adopt(&span);
+        let served = match self.persons.identify(request.headers()) {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                span.in_scope(|| self.run(request))
+            }
+            Err(refused) => Served::Refused { refused: Some(refused) },
+        };
+        InSpan::new(served, span, Side::Server)
+    }
+}
+
+impl<S> Edge<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    fn run(&mut self, request: Request<Body>) -> Served<S::Future> {
+        let allowed = deadline::parse(request.headers()).unwrap_or(self.deadline);
+        let until = Instant::now() + allowed;
+        let answer = SERVED_UNTIL.scope(until, tokio::time::timeout_at(until, self.inner.call(request)));
+        Served::Running { answer, allowed }
+    }
+}
+
+pin_project! {
+    /// A call being served, or refused before its handler.
+    #[project = ServedNow]
+    pub(super) enum Served<F> {
+        Refused { refused: Option<Refused> },
+        Running { #[pin] answer: TaskLocalFuture<Instant, Timeout<F>>, allowed: Duration },
+    }
+}
+
+impl<F> Future for Served<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let refused = match self.project() {
+            ServedNow::Refused { refused } => refused.take(),
+            ServedNow::Running { answer, allowed } => match ready!(answer.poll(cx)) {
+                Ok(answer) => return Poll::Ready(answer),
+                Err(_elapsed) => Some(Refused::too_late(*allowed)),
+            },
+        };
+        Poll::Ready(Ok(refused.map_or_else(|| Status::internal("polled after the end"), Status::from).into_http()))
+    }
+}

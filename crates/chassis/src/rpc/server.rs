@@ -1,0 +1,150 @@
+//! The serving side: routes behind the edge, with health and reflection, on TCP and in memory.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::transport::server::{Connected, TcpIncoming};
+use tonic_health::server::{HealthReporter, health_reporter};
+use tonic_health::ServingStatus;
+use tower::Service;
+
+use super::edge::EdgeLayer;
+use super::memory::Incoming;
+use super::DEADLINE;
+use crate::auth::Persons;
+
+/// Calls that one connection may have running; more wait for their turn, and their callers' deadlines go on.
+const CALLS_PER_CONNECTION: usize = 256;
+
+/// How long calls that run when the shutdown begins may still take.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// HTTP/2 windows: one message of ordinary size never waits for a window update.
+const WINDOW: u32 = 1024 * 1024;
+
+/// Why a server did not start or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptors of the services cannot be read: a fault in the build.
+    #[error("the descriptors of the services cannot be read")]
+    Descriptors(#[source] Box<tonic_reflection::server::Error>),
+    /// The listener failed.
+    #[error("serving gRPC")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// A set of gRPC services with all that surrounds them. Clones serve the same services, for example on TCP and in memory.
+#[derive(Clone)]
+pub struct Server {
+    edge: EdgeLayer,
+    descriptors: &'static [u8],
+    routes: Routes,
+    names: Vec<&'static str>,
+    health: HealthReporter,
+}
+
+impl Server {
+    /// A server that answers only `persons`; `descriptors` (`homeward_proto::FDS`) is what reflection shows.
+    pub fn new(persons: Arc<Persons>, descriptors: &'static [u8]) -> Self {
+        let (health, health_service) = health_reporter();
+        Self {
+            edge: EdgeLayer { persons, deadline: DEADLINE },
+            descriptors,
+            routes: Routes::new(health_service),
+            names: Vec::new(),
+            health,
+        }
+    }
+
+    /// Adds a generated service, best through [`sized!`](crate::sized!).
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "a builder's step, not arithmetic")]
+    pub fn add<S>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        self.routes = self.routes.add_service(service);
+        self.names.push(S::NAME);
+        self
+    }
+
+    /// How long a call may take when its caller does not say. Default: 10 s.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.edge.deadline = deadline;
+        self
+    }
+
+    /// Where a service reports that it cannot serve for now, and that it can again. All serve from the start.
+    pub fn health(&self) -> HealthReporter {
+        self.health.clone()
+    }
+
+    /// Serves on `listener` until `stop`, then lets running calls finish for up to 10 s.
+    ///
+    /// # Errors
+    /// A [`ServeError`].
+    pub async fn serve_tcp(self, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
+        self.serve(TcpIncoming::from(listener).with_nodelay(Some(true)), stop).await
+    }
+
+    /// Serves the connections that a [`Hub`](super::memory::Hub) brings, until `stop`, then as [`Self::serve_tcp`].
+    ///
+    /// # Errors
+    /// A [`ServeError`].
+    pub async fn serve_memory(self, incoming: Incoming, stop: CancellationToken) -> Result<(), ServeError> {
+        self.serve(incoming, stop).await
+    }
+
+    async fn serve<I, IO>(mut self, incoming: I, stop: CancellationToken) -> Result<(), ServeError>
+    where
+        I: Stream<Item = std::io::Result<IO>>,
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        for name in &self.names {
+            self.health.set_service_status(name, ServingStatus::Serving).await;
+        }
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(self.descriptors)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(|error| ServeError::Descriptors(Box::new(error)))?;
+        self.routes = self.routes.add_service(reflection).prepare();
+
+        let stopped = stop.clone();
+        let told = self.announce_the_end(stop.clone());
+        let serving = tonic::transport::Server::builder()
+            .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(4 * WINDOW)
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            .layer(self.edge)
+            .serve_with_incoming_shutdown(self.routes, incoming, told);
+        tokio::select! {
+            ended = serving => Ok(ended?),
+            () = async { stopped.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        }
+    }
+
+    /// Once `stop` is there, tells health checks before the listener closes.
+    fn announce_the_end(&self, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
+        let (health, names) = (self.health.clone(), self.names.clone());
+        async move {
+            stop.cancelled().await;
+            for name in names.iter().copied().chain([""]) {
+                health.set_service_status(name, ServingStatus::NotServing).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Logs, traces and metrics of a process.
+
+mod context;
+
+pub use context::TraceContext;
