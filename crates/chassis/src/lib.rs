@@ -12,6 +12,8 @@
 
 pub mod auth;
 pub mod boundary;
+pub mod config;
+pub mod metrics;
 pub mod rpc;
 pub mod shutdown;
 pub mod telemetry;

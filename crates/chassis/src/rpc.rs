@@ -9,12 +9,14 @@ mod client;
 mod deadline;
 mod edge;
 pub mod memory;
+mod peer;
 mod refused;
 mod server;
 
 use std::time::Duration;
 
 pub use client::Client;
+pub use peer::{Listen, Peer, PeerError, Tls};
 pub use refused::Refused;
 pub use server::{ServeError, Server};
 

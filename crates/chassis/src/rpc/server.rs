@@ -12,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic::transport::server::{Connected, TcpIncoming};
+use tonic::transport::server::{Connected, ServerTlsConfig, TcpIncoming};
 use tonic_health::server::{HealthReporter, health_reporter};
 use tonic_health::ServingStatus;
 use tower::Service;
 
 use super::edge::EdgeLayer;
 use super::memory::Incoming;
+use super::peer::{PeerError, Tls};
 use super::DEADLINE;
 use crate::auth::Persons;
 
@@ -49,6 +50,7 @@ pub struct Server {
     descriptors: &'static [u8],
     routes: Routes,
     names: Vec<&'static str>,
+    tls: Option<ServerTlsConfig>,
     health: HealthReporter,
 }
 
@@ -61,6 +63,7 @@ impl Server {
             descriptors,
             routes: Routes::new(health_service),
             names: Vec::new(),
+            tls: None,
             health,
         }
     }
@@ -85,6 +88,15 @@ impl Server {
         self
     }
 
+    /// Shows a certificate on TCP; in memory there is nobody to show it to.
+    ///
+    /// # Errors
+    /// A [`PeerError`] if its files cannot be read.
+    pub fn tls(mut self, tls: &Tls) -> Result<Self, PeerError> {
+        self.tls = Some(tls.for_server()?);
+        Ok(self)
+    }
+
     /// Where a service reports that it cannot serve for now, and that it can again. All serve from the start.
     pub fn health(&self) -> HealthReporter {
         self.health.clone()
@@ -95,7 +107,12 @@ impl Server {
     /// # Errors
     /// A [`ServeError`].
     pub async fn serve_tcp(self, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
-        self.serve(TcpIncoming::from(listener).with_nodelay(Some(true)), stop).await
+        let transport = transport();
+        let transport = match self.tls.clone() {
+            Some(tls) => transport.tls_config(tls)?,
+            None => transport,
+        };
+        self.serve(transport, TcpIncoming::from(listener).with_nodelay(Some(true)), stop).await
     }
 
     /// Serves the connections that a [`Hub`](super::memory::Hub) brings, until `stop`, then as [`Self::serve_tcp`].
@@ -103,10 +120,15 @@ impl Server {
     /// # Errors
     /// A [`ServeError`].
     pub async fn serve_memory(self, incoming: Incoming, stop: CancellationToken) -> Result<(), ServeError> {
-        self.serve(incoming, stop).await
+        self.serve(transport(), incoming, stop).await
     }
 
-    async fn serve<I, IO>(mut self, incoming: I, stop: CancellationToken) -> Result<(), ServeError>
+    async fn serve<I, IO>(
+        mut self,
+        transport: tonic::transport::Server,
+        incoming: I,
+        stop: CancellationToken,
+    ) -> Result<(), ServeError>
     where
         I: Stream<Item = std::io::Result<IO>>,
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
@@ -123,14 +145,7 @@ impl Server {
 
         let stopped = stop.clone();
         let told = self.announce_the_end(stop.clone());
-        let serving = tonic::transport::Server::builder()
-            .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(4 * WINDOW)
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-            .layer(self.edge)
-            .serve_with_incoming_shutdown(self.routes, incoming, told);
+        let serving = transport.layer(self.edge).serve_with_incoming_shutdown(self.routes, incoming, told);
         tokio::select! {
             ended = serving => Ok(ended?),
             () = async { stopped.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
@@ -147,4 +162,13 @@ impl Server {
             }
         }
     }
+}
+
+fn transport() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(4 * WINDOW)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
 }

@@ -1,0 +1,106 @@
+//! Settings from outside the file: the environment, and `--set` on the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use ::config::{Map, Value, ValueKind};
+
+use super::{ConfigError, parse};
+
+const PREFIX: &str = "HOMEWARD__";
+
+/// Settings that win over the file, the later over the earlier.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides(Vec<Override>);
+
+#[derive(Debug, Clone)]
+struct Override {
+    /// The variable or option, for error messages.
+    place: String,
+    path: Vec<String>,
+    text: String,
+}
+
+impl Overrides {
+    /// None.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Those of this process's environment: `HOMEWARD__POLICY__BATCH=50` sets `policy.batch`.
+    pub fn from_environment() -> Self {
+        let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self::from_pairs(std::env::vars_os().filter_map(unicode))
+    }
+
+    /// Those of `pairs`, as if they were the environment; others than `HOMEWARD__…` are passed over.
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut overrides: Vec<_> = pairs
+            .into_iter()
+            .filter_map(|(name, value)| {
+                let name = name.into();
+                let path = name.strip_prefix(PREFIX)?.split("__").map(str::to_lowercase).collect();
+                Some(Override { path, text: value.into(), place: format!("the environment variable {name}") })
+            })
+            .collect();
+        // The environment has no order; a table must not depend on which of its keys came first.
+        overrides.sort_by(|a, b| a.path.cmp(&b.path));
+        Self(overrides)
+    }
+
+    /// Adds one by its name with dots, as the option `option` gave it. Wins over the environment.
+    #[must_use]
+    pub fn with(mut self, option: &str, key: &str, text: &str) -> Self {
+        let path = key.split('.').map(str::to_owned).collect();
+        self.0.push(Override { place: format!("the option {option}"), path, text: text.to_owned() });
+        self
+    }
+
+    pub(super) fn apply(&self, mut settings: Value) -> Result<Value, ConfigError> {
+        for Override { place, path, text } in &self.0 {
+            let value = read(text, place)?;
+            put(&mut settings, path, value, place);
+        }
+        Ok(settings)
+    }
+}
+
+/// Where a crash test wants the crash boundaries recorded: `HOMEWARD_BOUNDARY_FILE`. Not a setting: it has no place in
+/// the file, and no effect on what Homeward does.
+pub fn boundary_file() -> Option<PathBuf> {
+    std::env::var_os("HOMEWARD_BOUNDARY_FILE").map(PathBuf::from)
+}
+
+/// A text as a value. A number is only taken as one if nothing is lost by that: `0123` may be a password.
+fn read(text: &str, place: &str) -> Result<Value, ConfigError> {
+    if text.starts_with(['[', '{']) {
+        let wrapped = parse(&format!("value = {text}"), place)?;
+        if let ValueKind::Table(mut table) = wrapped.kind
+            && let Some(value) = table.remove("value")
+        {
+            return Ok(value);
+        }
+    }
+    let number = text.parse::<i64>().ok().filter(|number| number.to_string() == text);
+    let kind = match (text, number) {
+        ("true", _) => ValueKind::Boolean(true),
+        ("false", _) => ValueKind::Boolean(false),
+        (_, Some(number)) => ValueKind::I64(number),
+        (_, None) => ValueKind::String(text.to_owned()),
+    };
+    Ok(Value::new(Some(&place.to_owned()), kind))
+}
+
+fn put(settings: &mut Value, path: &[String], value: Value, place: &str) {
+    let Some((key, rest)) = path.split_first() else {
+        *settings = value;
+        return;
+    };
+    if !matches!(settings.kind, ValueKind::Table(_)) {
+        *settings = Value::new(Some(&place.to_owned()), ValueKind::Table(Map::new()));
+    }
+    if let ValueKind::Table(table) = &mut settings.kind {
+        let empty = || Value::new(Some(&place.to_owned()), ValueKind::Nil);
+        put(table.entry(key.clone()).or_insert_with(empty), rest, value, place);
+    }
+}
