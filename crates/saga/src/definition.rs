@@ -34,6 +34,9 @@ pub trait Saga: Send + Sync + Sized + 'static {
     fn way_out(&self, data: &Self::Data) -> Option<Self::Reason>;
 
     /// Whether something may exist that only the guarding step can end, wherever the saga believes to be.
+    ///
+    /// While this holds and the guarding step is not over, a saga that fails, stands further down or is closed goes
+    /// (back) to the guarding step.
     fn needs_guard(&self, data: &Self::Data) -> bool;
 
     /// Notes that `step` failed for `reason`. The first failure decides the outcome.
@@ -61,7 +64,8 @@ pub enum Verdict<R> {
     Stay,
     /// It is; go on.
     Done,
-    /// It cannot be done. From the guard on this leads to the guarding step; the guarding step itself never fails.
+    /// It cannot be done. From the guard on this leads to the guarding step; for the guarding step and later ones, which
+    /// are never given up, it means [`Verdict::Stay`].
     Fail(R),
 }
 
@@ -86,7 +90,7 @@ pub struct ReAsk {
 /// When a step wants to be woken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Schedule {
-    /// When the step fails with [`Saga::too_late`] if it is not over.
+    /// When the step fails with [`Saga::too_late`] if it is not over. Means nothing from the guarding step on.
     pub deadline: Option<Timestamp>,
     /// When to remind, ascending.
     pub reminders: Vec<Timestamp>,
@@ -179,5 +183,43 @@ impl<S: Saga> Definition<S> {
     /// The position of the last step, which runs at every end.
     pub fn last(&self) -> usize {
         self.steps.len().saturating_sub(1)
+    }
+
+    /// Whether there is a guard at all.
+    pub fn is_guarded(&self) -> bool {
+        self.guard != usize::MAX
+    }
+
+    /// Whether the step at `position` may be given up: one before the guarding step.
+    pub fn may_fail(&self, position: usize) -> bool {
+        position < self.guarding()
+    }
+
+    /// The first sentence about why this cannot work, if any.
+    pub fn problem(&self) -> Option<String> {
+        if self.steps.is_empty() {
+            return Some("it has no steps".to_owned());
+        }
+        for (position, step) in self.steps.iter().enumerate() {
+            let name = step.name();
+            let kebab =
+                !name.is_empty() && name.split('-').all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()));
+            if !kebab {
+                return Some(format!("step {name:?} must be called in kebab-case, as await-enrolment"));
+            }
+            if self.position(name) != Some(position) {
+                return Some(format!("two steps are called {name:?}"));
+            }
+        }
+        if !self.is_guarded() {
+            return None;
+        }
+        match self.position(self.guarding) {
+            None => Some(format!("it is guarded by {:?}, which is not among its steps", self.guarding)),
+            Some(guarding) if guarding < self.guard => {
+                Some(format!("the guarding step {:?} must stand after the guard", self.guarding))
+            }
+            Some(_) => None,
+        }
     }
 }

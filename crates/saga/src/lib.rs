@@ -10,8 +10,20 @@
 //!
 //! [`plan`] makes every decision and is pure; the coordinator has every effect.
 
+pub mod arrival;
+pub mod coordinator;
 pub mod definition;
+pub mod domain;
+pub mod error;
 pub mod plan;
+pub mod registry;
+mod store;
+mod timers;
 
+pub use arrival::{Applied, Arrival, Handled, Refusal, UnknownDefinition};
+pub use coordinator::{Coordinator, MIGRATIONS, Seen};
 pub use definition::{Compensation, Definition, Noted, ReAsk, Saga, Schedule, Step, Verdict};
+pub use domain::Domain;
+pub use error::{SagaError, SubmitError};
 pub use plan::{Event, Move, Progress, plan};
+pub use registry::Registry;

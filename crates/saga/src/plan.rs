@@ -1,10 +1,12 @@
 //! Every decision, and nothing else: no clock, no I/O, no randomness.
 
+use std::time::Duration;
+
 use homeward_types::Timestamp;
 use homeward_types::limits::{after, backoff};
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{Compensation, Definition, Noted, Saga, Step, Verdict};
+use crate::definition::{Compensation, Definition, Noted, ReAsk, Saga, Schedule, Step, Verdict};
 
 /// Where a saga is. With the saga's definition this is all that decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,13 +72,23 @@ impl<D> Progress<D> {
     }
 }
 
+/// The shortest wait between two askings, so that a saga cannot be due without end.
+const SHORTEST_RE_ASK: Duration = Duration::from_millis(1);
+
 /// When a saga next wants [`Event::Tick`]; `None` when it only waits for inputs or is closed.
+///
+/// Once that moment is there, a tick moves the saga on or moves this moment on.
 pub fn due_at<S: Saga>(saga: &S, progress: &Progress<S::Data>) -> Option<Timestamp> {
-    let step = present(saga.definition(), progress)?;
+    let (position, step) = present(saga.definition(), progress)?;
     let schedule = step.schedule(&progress.data, progress.entered_at);
-    let re_ask = schedule.re_ask.map(|ask| after(progress.asked_at, backoff(ask.first, ask.longest, progress.asked_again)));
+    let deadline = schedule.deadline.filter(|_| saga.definition().may_fail(position));
     let reminder = schedule.reminders.get(progress.reminded).copied();
-    [schedule.deadline, re_ask, reminder].into_iter().flatten().min()
+    [deadline, re_ask_at(&schedule, progress), reminder].into_iter().flatten().min()
+}
+
+fn re_ask_at<D>(schedule: &Schedule, progress: &Progress<D>) -> Option<Timestamp> {
+    let wait = |ask: ReAsk| backoff(ask.first, ask.longest, progress.asked_again).max(SHORTEST_RE_ASK);
+    schedule.re_ask.map(|ask| after(progress.asked_at, wait(ask)))
 }
 
 /// Decides what `event` means for a saga at `progress`.
@@ -105,9 +117,9 @@ pub fn plan<S: Saga>(
     Move { progress: planner.progress, commands: planner.commands, entered: planner.entered, changed: planner.changed }
 }
 
-fn present<'a, S: Saga>(definition: &'a Definition<S>, progress: &Progress<S::Data>) -> Option<&'a dyn Step<S>> {
+fn present<'a, S: Saga>(definition: &'a Definition<S>, progress: &Progress<S::Data>) -> Option<(usize, &'a dyn Step<S>)> {
     let position = definition.position(progress.step.as_deref()?)?;
-    Some(definition.steps()[position].as_ref())
+    Some((position, definition.steps()[position].as_ref()))
 }
 
 impl<S: Saga> Planner<'_, S> {
@@ -123,24 +135,25 @@ impl<S: Saga> Planner<'_, S> {
         let noted = self.saga.note(&mut self.progress.data, input, self.now);
         match noted {
             Noted::Old => return,
-            Noted::New => self.changed = true,
-            Noted::AskAgain => self.changed = true,
+            Noted::New | Noted::AskAgain => self.changed = true,
         }
-        let before = self.progress.step.clone();
+        let entered = self.entered.len();
         self.settle();
-        if noted == Noted::AskAgain && self.progress.step == before {
+        if noted == Noted::AskAgain && self.entered.len() == entered {
             self.ask_again();
         }
     }
 
     fn tick(&mut self) {
-        let Some(step) = present(self.definition, &self.progress) else { return };
+        // What is over by now does not fail for being late: another version of the program may have noted it.
+        self.settle();
+        if self.changed {
+            return;
+        }
+        let Some((position, step)) = present(self.definition, &self.progress) else { return };
         let schedule = step.schedule(&self.progress.data, self.progress.entered_at);
-        // A deadline of the guarding step or a later one means nothing: they are never given up.
-        let may_fail = self.definition.position(step.name()) < Some(self.definition.guarding());
-        if may_fail && schedule.deadline.is_some_and(|at| at <= self.now) {
-            let reason = self.saga.too_late(step.name());
-            self.fail(reason);
+        if self.definition.may_fail(position) && schedule.deadline.is_some_and(|at| at <= self.now) {
+            self.fail(position, self.saga.too_late(step.name()));
             self.settle();
             return;
         }
@@ -149,17 +162,15 @@ impl<S: Saga> Planner<'_, S> {
             self.progress.reminded += 1;
             self.changed = true;
         }
-        let due =
-            schedule.re_ask.map(|ask| after(self.progress.asked_at, backoff(ask.first, ask.longest, self.progress.asked_again)));
-        if due.is_some_and(|at| at <= self.now) {
+        if re_ask_at(&schedule, &self.progress).is_some_and(|at| at <= self.now) {
             self.ask_again();
         }
     }
 
     fn ask_again(&mut self) {
-        if let Some(step) = present(self.definition, &self.progress) {
+        if let Some((_, step)) = present(self.definition, &self.progress) {
             self.commands.extend(step.commands(&self.progress.data));
-            self.progress.asked_again += 1;
+            self.progress.asked_again = self.progress.asked_again.saturating_add(1);
             self.progress.asked_at = self.now;
             self.changed = true;
         }
@@ -167,36 +178,58 @@ impl<S: Saga> Planner<'_, S> {
 
     /// Goes on as long as the present step is over, given what is known.
     fn settle(&mut self) {
+        self.go_back_to_the_guard();
         // Each turn enters a step further down or closes the saga, so the number of steps bounds the turns.
         for _ in 0..=self.definition.steps().len() {
-            let Some(position) = self.progress.step.as_deref().and_then(|name| self.definition.position(name)) else { return };
-            let step = &self.definition.steps()[position];
-            if position < self.definition.guarding()
-                && let Some(reason) = self.saga.way_out(&self.progress.data)
-            {
-                self.fail(reason);
+            let Some((position, step)) = present(self.definition, &self.progress) else { return };
+            if let Some(reason) = self.reason_to_leave(position) {
+                self.fail(position, reason);
                 continue;
             }
-            match step.verdict(&self.progress.data) {
-                Verdict::Stay => return,
+            match self.verdict(position, step) {
                 Verdict::Done => {
                     self.commands.extend(step.done(&self.progress.data));
                     self.enter(position + 1);
                 }
-                // Forward-only: the guarding step and what follows it have no other end than being done.
-                Verdict::Fail(_) if position >= self.definition.guarding() => return,
-                Verdict::Fail(reason) => self.fail(reason),
+                Verdict::Fail(reason) => self.fail(position, reason),
+                Verdict::Stay => return,
             }
         }
     }
 
-    fn fail(&mut self, reason: S::Reason) {
-        let Some(position) = self.progress.step.as_deref().and_then(|name| self.definition.position(name)) else { return };
-        if position >= self.definition.guarding() {
+    /// A fact that comes late may show that there is something to end after all, though the saga is past that or closed.
+    fn go_back_to_the_guard(&mut self) {
+        if !self.definition.is_guarded() {
             return;
         }
-        let name = self.definition.steps()[position].name();
-        self.saga.failed(&mut self.progress.data, name, reason);
+        let guarding = self.definition.guarding();
+        let past = match self.progress.step.as_deref() {
+            None => true,
+            Some(name) => self.definition.position(name).is_some_and(|position| position > guarding),
+        };
+        if past && self.saga.needs_guard(&self.progress.data) {
+            let open =
+                self.definition.steps().get(guarding).is_some_and(|step| step.verdict(&self.progress.data) != Verdict::Done);
+            if open {
+                self.enter(guarding);
+            }
+        }
+    }
+
+    fn reason_to_leave(&self, position: usize) -> Option<S::Reason> {
+        if self.definition.may_fail(position) { self.saga.way_out(&self.progress.data) } else { None }
+    }
+
+    /// Forward-only: the guarding step and what follows it have no other end than being done.
+    fn verdict(&self, position: usize, step: &dyn Step<S>) -> Verdict<S::Reason> {
+        match step.verdict(&self.progress.data) {
+            Verdict::Fail(_) if !self.definition.may_fail(position) => Verdict::Stay,
+            verdict @ (Verdict::Stay | Verdict::Done | Verdict::Fail(_)) => verdict,
+        }
+    }
+
+    fn fail(&mut self, position: usize, reason: S::Reason) {
+        self.saga.failed(&mut self.progress.data, self.definition.steps()[position].name(), reason);
         if position >= self.definition.guard() || self.saga.needs_guard(&self.progress.data) {
             self.enter(self.definition.guarding());
             return;
@@ -223,9 +256,8 @@ impl<S: Saga> Planner<'_, S> {
         };
         self.progress.step = Some(step.name().to_owned());
         self.entered.push(step.name());
-        let already_over = step.verdict(&self.progress.data) != Verdict::Stay;
-        let leaving = position < self.definition.guarding() && self.saga.way_out(&self.progress.data).is_some();
-        if !already_over && !leaving {
+        let stays = self.verdict(position, step.as_ref()) == Verdict::Stay && self.reason_to_leave(position).is_none();
+        if stays {
             self.commands.extend(step.commands(&self.progress.data));
         }
     }

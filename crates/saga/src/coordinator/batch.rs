@@ -1,0 +1,244 @@
+//! One transaction, and the halving that finds what is to blame when it fails.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use homeward_chassis::boundary;
+use homeward_chassis::boundary::Mark;
+use homeward_messaging::Batch;
+use homeward_store::{Tx, transaction};
+use homeward_types::limits::after;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::arrival::{Applied, Arrival, Handled, Refusal};
+use crate::coordinator::work::{Noted, Work, panic_message};
+use crate::coordinator::{Inner, spans};
+use crate::definition::Saga;
+use crate::domain::Domain;
+use crate::error::SagaError;
+use crate::timers;
+
+/// Most arrivals, and most due sagas, in one transaction: locks are held for milliseconds.
+pub(super) const MOST: usize = 500;
+
+/// How often the domain may answer with further inputs in one transaction.
+const ROUNDS: usize = 100;
+
+/// How often a transaction runs again because somebody else stored a row that it had read.
+const RACES: usize = 5;
+
+/// How long a timer rests that could not be handled. It is reported each time.
+const POSTPONED: Duration = Duration::from_secs(60);
+
+/// A transaction that is committed.
+struct Done<S: Saga> {
+    handled: Vec<Handled<S>>,
+    applied: Vec<Applied<S>>,
+    messages: Batch,
+    due_at: Option<homeward_types::Timestamp>,
+    commit: Mark,
+}
+
+/// Handles arrivals in order, at most [`MOST`] in a transaction.
+pub(super) async fn handle<S: Saga, D: Domain<S>>(
+    inner: &Inner<S, D>,
+    arrivals: &[Arrival<S>],
+) -> Result<Vec<Handled<S>>, SagaError> {
+    let mut handled = Vec::with_capacity(arrivals.len());
+    for chunk in arrivals.chunks(MOST) {
+        handled.extend(handle_with_due(inner, chunk, 0).await?.0);
+    }
+    Ok(handled)
+}
+
+/// Ticks what is due, batch by batch.
+pub(super) async fn tick<S: Saga, D: Domain<S>>(inner: &Inner<S, D>) -> Result<usize, SagaError> {
+    let mut ticked = 0;
+    while inner.timers.is_due(&inner.db, &inner.owner, inner.clock.now()).await? {
+        let claimed = handle_with_due(inner, &[], MOST).await?.1;
+        if claimed == 0 {
+            break;
+        }
+        ticked += claimed;
+    }
+    Ok(ticked)
+}
+
+/// Handles arrivals and up to `due` due sagas in one transaction, by halves if it fails. Says how many were due.
+pub(super) async fn handle_with_due<S: Saga, D: Domain<S>>(
+    inner: &Inner<S, D>,
+    arrivals: &[Arrival<S>],
+    due: usize,
+) -> Result<(Vec<Handled<S>>, usize), SagaError> {
+    let mut claimed = Vec::new();
+    let whole = run(inner, arrivals, due, &mut claimed).await;
+    let ticks: Vec<Arrival<S>> = claimed.iter().map(|id| Arrival::Tick { id: *id }).collect();
+    let (handled, ticked) = match whole {
+        Ok(mut handled) => {
+            let ticked = handled.split_off(arrivals.len());
+            (handled, ticked)
+        }
+        Err(error) if error.is_infrastructure() => return Err(error),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                arrivals = arrivals.len(),
+                due = ticks.len(),
+                "a batch of sagas failed; trying its halves"
+            );
+            // The timers are a half of their own, and they do not hold the arrivals up.
+            (by_halves(inner, arrivals, error).await?, each_half(inner, &ticks).await?)
+        }
+    };
+    if due > 0 {
+        inner.timers.claimed(claimed.len(), inner.clock.now());
+    }
+    postpone_failed(inner, &claimed, &ticked).await?;
+    Ok((handled, claimed.len()))
+}
+
+/// Splits what failed as a whole, again and again, until what is to blame stands alone.
+async fn by_halves<S: Saga, D: Domain<S>>(
+    inner: &Inner<S, D>,
+    arrivals: &[Arrival<S>],
+    failure: SagaError,
+) -> Result<Vec<Handled<S>>, SagaError> {
+    if let [_] = arrivals {
+        return Ok(vec![Handled::Refused(Refusal::Failed(Arc::new(failure)))]);
+    }
+    let (first, second) = arrivals.split_at(arrivals.len() / 2);
+    let mut handled = each_half(inner, first).await?;
+    handled.extend(each_half(inner, second).await?);
+    Ok(handled)
+}
+
+async fn each_half<S: Saga, D: Domain<S>>(inner: &Inner<S, D>, arrivals: &[Arrival<S>]) -> Result<Vec<Handled<S>>, SagaError> {
+    if arrivals.is_empty() {
+        return Ok(Vec::new());
+    }
+    match run(inner, arrivals, 0, &mut Vec::new()).await {
+        Ok(handled) => Ok(handled),
+        Err(error) if error.is_infrastructure() => Err(error),
+        Err(error) => Box::pin(by_halves(inner, arrivals, error)).await,
+    }
+}
+
+/// A timer that cannot be handled must not come up again at once, and for ever.
+async fn postpone_failed<S: Saga, D: Domain<S>>(
+    inner: &Inner<S, D>,
+    claimed: &[Uuid],
+    ticked: &[Handled<S>],
+) -> Result<(), SagaError> {
+    let mut failed = Vec::new();
+    for (id, handled) in claimed.iter().zip(ticked) {
+        let reason = match handled {
+            Handled::Done { .. } | Handled::Missing => continue,
+            Handled::Unknown(unknown) => homeward_chassis::error_chain(unknown),
+            Handled::Refused(refusal) => homeward_chassis::error_chain(refusal),
+        };
+        tracing::error!(saga.id = %id, saga.name = S::NAME, reason, again_in_s = POSTPONED.as_secs(), "a saga is due and cannot be handled");
+        failed.push(*id);
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let until = after(inner.clock.now(), POSTPONED);
+    transaction!(inner.db, "saga.postpone", async |tx| -> Result<(), SagaError> {
+        Ok(timers::postpone(tx, &failed, until).await?)
+    })
+}
+
+/// One transaction, run again while somebody else is faster, and what follows its commit.
+async fn run<S: Saga, D: Domain<S>>(
+    inner: &Inner<S, D>,
+    arrivals: &[Arrival<S>],
+    due: usize,
+    claimed: &mut Vec<Uuid>,
+) -> Result<Vec<Handled<S>>, SagaError> {
+    let span = spans::run::<S>(arrivals.len());
+    let mut races = 0;
+    let done = loop {
+        match attempt(inner, arrivals, due, claimed).instrument(span.clone()).await {
+            Err(SagaError::Raced { .. }) if races < RACES => races += 1,
+            ended => break ended?,
+        }
+    };
+    drop(done.commit);
+    spans::link(&span, &done.applied);
+    if let Some(due_at) = done.due_at {
+        inner.timers.stored(due_at);
+    }
+    inner.outbox.publish(done.messages);
+    inner.domain.committed(&done.applied);
+    Ok(done.handled)
+}
+
+async fn attempt<S: Saga, D: Domain<S>>(
+    inner: &Inner<S, D>,
+    arrivals: &[Arrival<S>],
+    due: usize,
+    claimed: &mut Vec<Uuid>,
+) -> Result<Done<S>, SagaError> {
+    transaction!(inner.db, "saga.handle", async |tx| -> Result<Done<S>, SagaError> {
+        let now = inner.clock.now();
+        let mut work = Work::new(&inner.registry, now);
+        // First what may have to be waited for, in id order; then what is free anyway. So two coordinators cannot wait for each other.
+        work.load(tx, arrivals.iter().map(Arrival::id)).await?;
+        claimed.clear();
+        if due > 0 {
+            claimed.extend(timers::claim(tx, &inner.owner, now, due).await?);
+            work.load(tx, claimed.iter().copied()).await?;
+        }
+        let mut applied = Vec::new();
+        let ticks: Vec<Arrival<S>> = claimed.iter().map(|id| Arrival::Tick { id: *id }).collect();
+        let noted: Vec<Noted> = arrivals.iter().chain(&ticks).map(|arrival| work.take(arrival, &mut applied)).collect();
+        let mut messages = inner.outbox.batch();
+        let carried = carry_out(inner, tx, &mut work, &mut applied, &mut messages).await;
+        if carried.is_err() {
+            spans::undone(&work.spans);
+        }
+        carried?;
+        let commit = boundary!("commit", work.states());
+        let handled = noted.into_iter().map(|noted| work.answer(noted)).collect();
+        Ok(Done { handled, applied, messages, due_at: work.due_at, commit })
+    })
+}
+
+/// Lets the domain act on what changed, and on what follows from that, then writes everything.
+async fn carry_out<S: Saga, D: Domain<S>>(
+    inner: &Inner<S, D>,
+    tx: &mut Tx,
+    work: &mut Work<'_, S>,
+    applied: &mut Vec<Applied<S>>,
+    messages: &mut Batch,
+) -> Result<(), SagaError> {
+    let mut from = 0;
+    for _ in 0..ROUNDS {
+        if from == applied.len() {
+            work.write(tx).await?;
+            messages.store(tx).await?;
+            return Ok(());
+        }
+        let acting = AssertUnwindSafe(inner.domain.apply(tx, &applied[from..], messages)).catch_unwind();
+        let follows = acting
+            .await
+            .map_err(|panic| SagaError::Panicked { doing: "carrying out a decision", message: panic_message(&*panic) })??;
+        from = applied.len();
+        work.load(tx, follows.iter().map(Arrival::id)).await?;
+        for arrival in &follows {
+            match work.take(arrival, applied) {
+                Noted::Planned { .. } => {}
+                Noted::Missing => tracing::warn!(saga.id = %arrival.id(), "an input follows for a saga that does not exist"),
+                Noted::Unknown(unknown) => {
+                    tracing::warn!(saga.id = %arrival.id(), reason = %unknown, "an input follows for a saga that is not ours to move")
+                }
+                // It was decided here, so losing it is not an option: the whole transaction is undone.
+                Noted::Refused(refusal) => return Err(SagaError::domain(refusal)),
+            }
+        }
+    }
+    Err(SagaError::Circle { rounds: ROUNDS })
+}

@@ -1,0 +1,286 @@
+//! One transaction's view of its sagas: loaded rows, decisions on them, and what is to be written.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use homeward_chassis::telemetry::TraceContext;
+use homeward_store::{StoreError, Tx};
+use homeward_types::{MessageId, Timestamp};
+use tracing::Span;
+use uuid::Uuid;
+
+use crate::arrival::{Applied, Arrival, Handled, Refusal, UnknownDefinition};
+use crate::coordinator::spans;
+use crate::definition::Saga;
+use crate::error::SagaError;
+use crate::plan::{Event, Progress, due_at, plan};
+use crate::registry::Registry;
+use crate::store::{self, Born, Stored, Write};
+
+/// A saga under a definition that the program has.
+pub(super) struct Row<S: Saga> {
+    pub(super) version: u32,
+    pub(super) progress: Arc<Progress<S::Data>>,
+    pub(super) trace: TraceContext,
+    /// The version that was read; 0 for a new row.
+    pub(super) row_version: i64,
+    closed_at: Option<Timestamp>,
+    changed: bool,
+}
+
+/// What an id stands for.
+enum Slot<S: Saga> {
+    Ready(Row<S>),
+    Unknown(UnknownDefinition),
+    Unreadable(String),
+}
+
+/// What became of an arrival, as long as the transaction is open.
+pub(super) enum Noted {
+    Planned { id: Uuid, changed: bool },
+    Missing,
+    Unknown(UnknownDefinition),
+    Refused(Refusal),
+}
+
+/// All that one run of the transaction knows.
+pub(super) struct Work<'a, S: Saga> {
+    registry: &'a Registry<S>,
+    now: Timestamp,
+    slots: BTreeMap<Uuid, Option<Slot<S>>>,
+    pub(super) spans: Vec<Span>,
+    /// When the earliest of the written sagas is due.
+    pub(super) due_at: Option<Timestamp>,
+}
+
+impl<S: Saga> Row<S> {
+    /// The saga that a row holds, or the definition that this program does not have.
+    ///
+    /// # Errors
+    /// [`StoreError::Inconsistent`] if the data cannot be read.
+    pub(super) fn of(stored: Stored, registry: &Registry<S>) -> Result<Result<Self, UnknownDefinition>, StoreError> {
+        let version = u32::try_from(stored.version).ok().filter(|_| stored.name == S::NAME);
+        let known = version.and_then(|version| Some((version, registry.get(version)?)));
+        let has_step = |saga: &S| stored.step.as_deref().is_none_or(|step| saga.definition().position(step).is_some());
+        let Some((version, _)) = known.filter(|(_, saga)| has_step(saga)) else {
+            return Ok(Err(UnknownDefinition { name: stored.name, version: stored.version, step: stored.step }));
+        };
+        let unreadable =
+            |column, reason: String| StoreError::Inconsistent { table: "saga", column, row: stored.id.to_string(), reason };
+        let progress = Progress {
+            data: serde_json::from_str(stored.data.get()).map_err(|e| unreadable("data", e.to_string()))?,
+            step: stored.step,
+            entered_at: stored.entered_at,
+            asked_again: u32::try_from(stored.asked_again).map_err(|e| unreadable("asked_again", e.to_string()))?,
+            asked_at: stored.asked_at,
+            reminded: usize::try_from(stored.reminded).map_err(|e| unreadable("reminded", e.to_string()))?,
+        };
+        Ok(Ok(Self {
+            version,
+            progress: Arc::new(progress),
+            trace: stored.trace.into(),
+            row_version: stored.row_version,
+            closed_at: stored.closed_at,
+            changed: false,
+        }))
+    }
+}
+
+impl<'a, S: Saga> Work<'a, S> {
+    pub(super) fn new(registry: &'a Registry<S>, now: Timestamp) -> Self {
+        Self { registry, now, slots: BTreeMap::new(), spans: Vec::new(), due_at: None }
+    }
+
+    /// Loads and locks the sagas of these arrivals that are not loaded yet.
+    pub(super) async fn load(&mut self, tx: &mut Tx, arrivals: impl Iterator<Item = Uuid>) -> Result<(), StoreError> {
+        let mut ids: Vec<Uuid> = arrivals.filter(|id| !self.slots.contains_key(id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        for stored in store::load(tx, &ids).await? {
+            let id = stored.id;
+            let slot = match Row::of(stored, self.registry) {
+                Ok(Ok(row)) => Slot::Ready(row),
+                Ok(Err(unknown)) => Slot::Unknown(unknown),
+                Err(error) => Slot::Unreadable(homeward_chassis::error_chain(&error)),
+            };
+            self.slots.insert(id, Some(slot));
+        }
+        for id in ids {
+            self.slots.entry(id).or_insert(None);
+        }
+        Ok(())
+    }
+
+    /// Decides what an arrival means. What changed is added to `applied`.
+    pub(super) fn take(&mut self, arrival: &Arrival<S>, applied: &mut Vec<Applied<S>>) -> Noted {
+        let id = arrival.id();
+        let (event, cause) = match arrival {
+            Arrival::New { data, trace, .. } => return self.begin(id, data, trace, applied),
+            Arrival::Input { input, cause, .. } => (Event::Input(input.clone()), *cause),
+            Arrival::Tick { .. } => (Event::Tick, None),
+        };
+        match self.slots.get_mut(&id) {
+            Some(Some(Slot::Ready(row))) => match decide(self.registry, id, row, event, cause, self.now) {
+                Ok(None) => Noted::Planned { id, changed: false },
+                Ok(Some((change, span))) => {
+                    self.spans.push(span);
+                    applied.push(change);
+                    Noted::Planned { id, changed: true }
+                }
+                Err(refusal) => Noted::Refused(refusal),
+            },
+            Some(Some(Slot::Unknown(unknown))) => Noted::Unknown(unknown.clone()),
+            Some(Some(Slot::Unreadable(reason))) => Noted::Refused(Refusal::Unreadable(reason.clone())),
+            Some(None) | None => Noted::Missing,
+        }
+    }
+
+    fn begin(&mut self, id: Uuid, data: &S::Data, trace: &TraceContext, applied: &mut Vec<Applied<S>>) -> Noted {
+        match self.slots.get(&id) {
+            Some(Some(Slot::Ready(_))) => return Noted::Planned { id, changed: false },
+            Some(Some(Slot::Unknown(unknown))) => return Noted::Unknown(unknown.clone()),
+            Some(Some(Slot::Unreadable(reason))) => return Noted::Refused(Refusal::Unreadable(reason.clone())),
+            Some(None) | None => {}
+        }
+        let mut row = Row {
+            version: S::VERSION,
+            progress: Arc::new(Progress::fresh(data.clone(), self.now)),
+            trace: trace.clone(),
+            row_version: 0,
+            closed_at: None,
+            changed: false,
+        };
+        match decide(self.registry, id, &mut row, Event::Start, None, self.now) {
+            Ok(None) => Noted::Refused(Refusal::Panicked("a new saga did not start".to_owned())),
+            Ok(Some((change, span))) => {
+                self.spans.push(span);
+                applied.push(change);
+                self.slots.insert(id, Some(Slot::Ready(row)));
+                Noted::Planned { id, changed: true }
+            }
+            Err(refusal) => Noted::Refused(refusal),
+        }
+    }
+
+    /// Writes every saga that changed: one statement for the new ones, one for the others.
+    pub(super) async fn write(&mut self, tx: &mut Tx) -> Result<(), SagaError> {
+        let (mut born, mut writes) = (Vec::new(), Vec::new());
+        for (id, slot) in &mut self.slots {
+            let Some(Slot::Ready(row)) = slot else { continue };
+            if !row.changed {
+                continue;
+            }
+            let write = written(self.registry, *id, row, self.now)?;
+            self.due_at = [self.due_at, write.due_at].into_iter().flatten().min();
+            if row.row_version == 0 {
+                born.push(Born { version: i64::from(row.version), trace: row.trace.clone(), write });
+            } else {
+                writes.push(write);
+            }
+        }
+        let mut stored = 0;
+        if !born.is_empty() {
+            stored += store::insert(tx, S::NAME, self.now, &born).await?;
+        }
+        if !writes.is_empty() {
+            stored += store::update(tx, &writes).await?;
+        }
+        let missed = u64::try_from(born.len() + writes.len()).unwrap_or(u64::MAX).saturating_sub(stored);
+        if missed == 0 { Ok(()) } else { Err(SagaError::Raced { missed }) }
+    }
+
+    /// The answer to an arrival, now that the transaction is committed.
+    pub(super) fn answer(&self, noted: Noted) -> Handled<S> {
+        match noted {
+            Noted::Planned { id, changed } => match self.slots.get(&id) {
+                Some(Some(Slot::Ready(row))) => Handled::Done { changed, progress: Arc::clone(&row.progress) },
+                Some(Some(Slot::Unknown(_) | Slot::Unreadable(_)) | None) | None => Handled::Missing,
+            },
+            Noted::Missing => Handled::Missing,
+            Noted::Unknown(unknown) => Handled::Unknown(unknown),
+            Noted::Refused(refusal) => Handled::Refused(refusal),
+        }
+    }
+
+    /// The steps that the changed sagas are at, for the crash boundary.
+    pub(super) fn states(&self) -> String {
+        let changed = self.slots.values().filter_map(|slot| match slot {
+            Some(Slot::Ready(row)) if row.changed => Some(row.progress.step.as_deref().unwrap_or("closed")),
+            Some(Slot::Ready(_) | Slot::Unknown(_) | Slot::Unreadable(_)) | None => None,
+        });
+        let steps: std::collections::BTreeSet<&str> = changed.collect();
+        steps.into_iter().collect::<Vec<_>>().join(",")
+    }
+}
+
+/// One decision; a panic in it concerns this arrival alone.
+fn decide<S: Saga>(
+    registry: &Registry<S>,
+    id: Uuid,
+    row: &mut Row<S>,
+    event: Event<S::Input>,
+    cause: Option<MessageId>,
+    now: Timestamp,
+) -> Result<Option<(Applied<S>, Span)>, Refusal> {
+    let Some(saga) = registry.get(row.version) else {
+        return Err(Refusal::Unreadable(format!("no definition of version {}", row.version)));
+    };
+    let decided = catch_unwind(AssertUnwindSafe(|| plan(saga, &row.progress, &event, now)));
+    let moved = decided.map_err(|panic| Refusal::Panicked(panic_message(&*panic)))?;
+    if !moved.changed {
+        return Ok(None);
+    }
+    let new = row.row_version == 0 && event == Event::Start;
+    let from = if new { None } else { row.progress.step.clone() };
+    row.progress = Arc::new(moved.progress);
+    row.changed = true;
+    let span = spans::step::<S>(id, row.version, from.as_deref(), &row.progress, &row.trace);
+    let trace = spans::context(&span, &row.trace);
+    let applied = Applied {
+        id,
+        version: row.version,
+        event,
+        cause,
+        from,
+        progress: Arc::clone(&row.progress),
+        commands: moved.commands,
+        entered: moved.entered,
+        trace,
+        row_version: row.row_version + 1,
+    };
+    Ok(Some((applied, span)))
+}
+
+fn written<S: Saga>(registry: &Registry<S>, id: Uuid, row: &mut Row<S>, now: Timestamp) -> Result<Write, SagaError> {
+    let progress = &row.progress;
+    let data =
+        serde_json::value::to_raw_value(&progress.data).map_err(|source| StoreError::Json { what: "a saga's data", source })?;
+    // A date that no calendar on the wire holds is never.
+    let due = registry.get(row.version).and_then(|saga| due_at(saga, progress)).filter(|at| *at < LAST_DATE);
+    row.closed_at = if progress.is_closed() { Some(row.closed_at.unwrap_or(now)) } else { None };
+    Ok(Write {
+        id,
+        step: progress.step.clone(),
+        data,
+        entered_at: progress.entered_at,
+        asked_at: progress.asked_at,
+        asked_again: i64::from(progress.asked_again),
+        reminded: i64::try_from(progress.reminded).unwrap_or(i64::MAX),
+        due_at: due,
+        row_version: row.row_version,
+        closed_at: row.closed_at,
+    })
+}
+
+/// The first moment of the year 10000, which has no RFC 3339 text that sorts. In seconds since 1970.
+const LAST_DATE: Timestamp = match Timestamp::from_timestamp(253_402_300_800, 0) {
+    Some(at) => at,
+    None => Timestamp::MAX_UTC,
+};
+
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}
