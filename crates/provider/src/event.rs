@@ -43,8 +43,8 @@ pub struct Event {
 pub struct EventPage {
     /// What was read.
     pub events: Vec<Event>,
-    /// Where to go on, now or later. To be stored together with what was made of the events.
-    pub next: Cursor,
+    /// Where to go on, now or later; to be stored together with what was made of the events. `None`: begin again from a time.
+    pub next: Option<Cursor>,
     /// More is there already.
     pub more: bool,
 }

@@ -5,6 +5,9 @@
 //! everywhere: an account that an answer does not mention is missing from the result, and the caller decides what that means.
 
 mod account;
+pub mod atlassian;
+mod batch;
+mod budget;
 mod capabilities;
 mod care;
 mod error;
@@ -14,6 +17,9 @@ mod port;
 mod priority;
 
 pub use account::{AccountRecord, Cursor, FactorReading, Holder, Origin, Page, Search};
+pub use atlassian::{AtlassianProvider, AtlassianSettings, EventActions, SettingsError};
+pub use batch::{BatchLimit, Bisection};
+pub use budget::{Permit, RateBudget, RateNews, Usage};
 pub use capabilities::{Capabilities, LeastExposure};
 pub use care::{AccountToken, Look, ManageCheck, ManageRefusal, Presence, Reset, ResetInstruction, TokenId};
 pub use error::{ErrorClass, ProviderError};
