@@ -95,11 +95,10 @@ choose_ports() {
 }
 
 born() { # when process $1 started, in ticks since boot; nothing if it is gone. With the pid it names one process for good.
-  local stat
+  local stat fields
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
-  stat=${stat##*) }
-  set -- $stat
-  [[ $1 == Z ]] || echo "${20}"
+  read -ra fields <<<"${stat##*) }" # behind the name, which may hold spaces: state, …, start time
+  [[ ${fields[0]} == Z ]] || echo "${fields[19]}"
 }
 
 remember() { echo "$2 $(born "$2")" >"$DIR/$1.process"; }

@@ -152,20 +152,21 @@ fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sqlx::Error> {
 }
 
 fn meaning_of(error: &sqlx::Error) -> Meaning {
-    match error {
-        sqlx::Error::Database(database) => {
-            let code = database.code().unwrap_or_default();
-            if database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() { sqlite(&code) } else { postgres(&code) }
-        }
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => Meaning::Infrastructure,
-        _ => Meaning::Other,
+    if let Some(database) = error.as_database_error() {
+        let code = database.code().unwrap_or_default();
+        return if database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() { sqlite(&code) } else { postgres(&code) };
     }
+    let unwell = matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed
+    );
+    if unwell { Meaning::Infrastructure } else { Meaning::Other }
 }
 
 /// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.

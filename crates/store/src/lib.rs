@@ -25,8 +25,11 @@
 //! What does not: `= ANY($1)` (use a separated `IN`), `WITH x AS (UPDATE …)`, `now()` in SQL (bind the time),
 //! `SUM(bigint)` without a `CAST(… AS BIGINT)`, a literal `1` read as `i64`.
 
+pub mod audit;
 pub mod database;
+pub mod durability;
 pub mod error;
+mod hex;
 mod macros;
 pub mod migrate;
 pub mod testing;

@@ -11,6 +11,7 @@ use homeward_types::{Clock, SystemClock};
 
 use crate::database::Database;
 use crate::error::StoreError;
+use crate::hex::hex;
 use crate::tx::Tx;
 use crate::{on_tx, one_row};
 
@@ -114,7 +115,14 @@ async fn apply(tx: &mut Tx, set: &Migrations) -> Result<(), StoreError> {
         let checksum = checksum(sql);
         match applied.iter().find(|a| a.version == version) {
             Some(before) if before.checksum == checksum => {}
-            Some(_) => return Err(failed(set.set, step.name, "its text differs from what was applied; an applied step never changes, add a new one", None)),
+            Some(_) => {
+                return Err(failed(
+                    set.set,
+                    step.name,
+                    "its text differs from what was applied; an applied step never changes, add a new one",
+                    None,
+                ));
+            }
             None if version < newest => {
                 return Err(failed(set.set, step.name, "a later step was applied already; give this one the next number", None));
             }
@@ -128,7 +136,14 @@ async fn apply(tx: &mut Tx, set: &Migrations) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn run(tx: &mut Tx, set: &'static str, step: &Migration, version: i32, sql: &'static str, checksum: &str) -> Result<(), StoreError> {
+async fn run(
+    tx: &mut Tx,
+    set: &'static str,
+    step: &Migration,
+    version: i32,
+    sql: &'static str,
+    checksum: &str,
+) -> Result<(), StoreError> {
     on_tx!(tx, c => sqlx::raw_sql(sql).execute(c).await.map(drop))
         .map_err(|source| failed(set, step.name, "the database refused it", Some(source)))?;
     let now = SystemClock.now();
@@ -139,10 +154,9 @@ async fn run(tx: &mut Tx, set: &'static str, step: &Migration, version: i32, sql
 }
 
 fn checksum(sql: &str) -> String {
-    digest(&SHA256, sql.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA256, sql.as_bytes()).as_ref())
 }
 
 fn failed(set: &'static str, step: &str, reason: &str, source: Option<sqlx::Error>) -> StoreError {
     StoreError::Migration { set, step: step.to_owned(), reason: reason.to_owned(), source }
 }
-

@@ -84,7 +84,9 @@ pub async fn sqlite() -> TestDatabase {
 /// If `HOMEWARD_TEST_POSTGRES` is not set, or the database cannot be made.
 pub async fn postgres() -> TestDatabase {
     let Ok(server) = std::env::var("HOMEWARD_TEST_POSTGRES") else {
-        panic!("HOMEWARD_TEST_POSTGRES is not set: run ./test, which starts a private server, or start one with deploy/local/servers.sh");
+        panic!(
+            "HOMEWARD_TEST_POSTGRES is not set: run ./test, which starts a private server, or start one with deploy/local/servers.sh"
+        );
     };
     let name = format!("hw_test_{}", Uuid::new_v4().simple());
     if let Err(error) = command(&server, format!("CREATE DATABASE {name}")).await {
