@@ -127,10 +127,15 @@ impl Client {
                 span.record("http.response.status_code", answer.status);
             }
             Err(failed) => {
-                if let Some(status) = failed.error.status {
-                    span.record("http.response.status_code", status);
+                match failed.error.status {
+                    Some(status) => {
+                        span.record("http.response.status_code", status);
+                        span.record("error.type", field::display(status));
+                    }
+                    None => {
+                        span.record("error.type", failed.kind());
+                    }
                 }
-                span.record("error.type", failed.kind());
                 span.record("otel.status_code", "ERROR");
                 tracing::debug!(parent: &span, call = endpoint.name, error = %failed.error, "the provider did not do what it was asked");
             }
@@ -233,6 +238,8 @@ fn bearer(setting: &'static str, key: &SecretString) -> Result<HeaderValue, Sett
 }
 
 fn http_client(settings: &AtlassianSettings) -> Result<reqwest::Client, SettingsError> {
+    // Without one reqwest panics, also for plain http. If the process has chosen already, its choice stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let encrypted = settings.base_url.scheme() == "https";
     let builder = reqwest::Client::builder()
         .user_agent(&settings.user_agent)
@@ -244,8 +251,6 @@ fn http_client(settings: &AtlassianSettings) -> Result<reqwest::Client, Settings
         .no_proxy()
         .pool_idle_timeout(Duration::from_secs(30));
     let builder = if encrypted {
-        // The process may have chosen one already; then that one stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         builder.https_only(true)
     } else {
         tracing::warn!(base_url = %settings.base_url, "the provider's address is not https: the key travels in clear text");

@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_named() {
-        let cases: [(&str, fn(&mut AtlassianSettings)); 6] = [
+        type Spoil = fn(&mut AtlassianSettings);
+        let cases: [(&str, Spoil); 6] = [
             ("base_url", |s| s.base_url = Url::parse("ftp://x/").expect("an address")),
             ("base_url", |s| s.base_url = Url::parse("https://user@x/").expect("an address")),
             ("org_id", |s| s.org_id = "..".into()),

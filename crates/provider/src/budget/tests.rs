@@ -74,7 +74,7 @@ async fn when_the_window_turns_the_higher_priority_goes_first() {
     for priority in [Priority::Sync, Priority::Sync, Priority::Return, Priority::Return, Priority::Return] {
         let (budget, order) = (Arc::clone(&budget), Arc::clone(&order));
         tasks.push(tokio::spawn(async move {
-            budget.admit(PATH, None, priority, Duration::from_secs(300)).await.expect("patient enough");
+            budget.admit(PATH, None, priority, Duration::from_mins(5)).await.expect("patient enough");
             order.lock().expect("not poisoned").push(priority);
         }));
         tokio::task::yield_now().await;

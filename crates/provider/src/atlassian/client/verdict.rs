@@ -123,7 +123,7 @@ impl Failed {
         self.fault.as_ref().map_or("", |fault| fault.code.as_str())
     }
 
-    /// For the span: the status, or why there is none.
+    /// For the span of a call without an answer.
     pub(super) fn kind(&self) -> &'static str {
         match self.error.class {
             ErrorClass::Retry { .. } => "retry",
