@@ -14,6 +14,16 @@ use crate::error::StoreError;
 /// How long a statement may wait for SQLite's one writer in another process.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pages of the log after which the writer carries them over to the file: 16 MiB. Under load most pages are then
+/// overwritten several times in the log before they are written to the file once.
+const SQLITE_LOG_PAGES: &str = "4000";
+
+/// The log is cut back to this size in bytes (64 MiB) after a burst.
+const SQLITE_LOG_LIMIT: &str = "67108864";
+
+/// What the writer may keep in memory, in KiB (the sign says so): a batch's pages should not spill. Taken only as needed.
+const SQLITE_WRITER_CACHE: &str = "-8192";
+
 /// A session that holds row locks for longer was paused or lost; PostgreSQL ends it, and its work starts again elsewhere.
 const POSTGRES_IDLE_IN_TRANSACTION: &str = "30s";
 
@@ -34,6 +44,7 @@ pub enum Database {
 pub struct Postgres {
     pub(crate) pool: PgPool,
     pub(crate) schema: Option<String>,
+    pub(crate) limit: Duration,
 }
 
 /// SQLite: one writer, several readers.
@@ -41,6 +52,7 @@ pub struct Postgres {
 pub struct Sqlite {
     pub(crate) writer: SqlitePool,
     pub(crate) readers: SqlitePool,
+    pub(crate) limit: Duration,
 }
 
 /// Where the `on!` macro reads.
@@ -61,6 +73,9 @@ pub struct Options {
     pub sqlite_readers: u32,
     /// How long to wait for a connection of the pool before the database counts as unwell. Default 10 s.
     pub acquire_timeout: Duration,
+    /// How long one run of a [`transaction!`](crate::transaction!) may take before its database counts as lost. More than
+    /// PostgreSQL's own limit for a statement (30 s). Default 60 s.
+    pub transaction_limit: Duration,
     /// What PostgreSQL's operator sees in `pg_stat_activity`. Default `homeward`.
     pub application_name: String,
 }
@@ -71,6 +86,7 @@ impl Default for Options {
             postgres_connections: 8,
             sqlite_readers: 4,
             acquire_timeout: Duration::from_secs(10),
+            transaction_limit: Duration::from_mins(1),
             application_name: "homeward".to_owned(),
         }
     }
@@ -101,6 +117,13 @@ impl Database {
         match self {
             Self::Postgres(_) => "postgresql",
             Self::Sqlite(_) => "sqlite",
+        }
+    }
+
+    pub(crate) fn transaction_limit(&self) -> Duration {
+        match self {
+            Self::Postgres(postgres) => postgres.limit,
+            Self::Sqlite(sqlite) => sqlite.limit,
         }
     }
 
@@ -141,7 +164,7 @@ async fn open_postgres(address: &str, options: &Options) -> Result<Database, Sto
         .connect_with(connect)
         .await
         .map_err(|source| StoreError::Open { address: masked(address), source })?;
-    Ok(Database::Postgres(Postgres { pool, schema }))
+    Ok(Database::Postgres(Postgres { pool, schema, limit: options.transaction_limit }))
 }
 
 fn postgres_options(address: &str, options: &Options) -> Result<(PgConnectOptions, Option<String>), StoreError> {
@@ -194,9 +217,15 @@ async fn open_sqlite(address: &str, path: &str, options: &Options) -> Result<Dat
             .max_lifetime(None)
             .test_before_acquire(false)
     };
-    let writer = pool(1).connect_with(connect.clone().create_if_missing(true)).await.map_err(opening)?;
+    let writing = connect
+        .clone()
+        .create_if_missing(true)
+        .pragma("wal_autocheckpoint", SQLITE_LOG_PAGES)
+        .pragma("journal_size_limit", SQLITE_LOG_LIMIT)
+        .pragma("cache_size", SQLITE_WRITER_CACHE);
+    let writer = pool(1).connect_with(writing).await.map_err(opening)?;
     let readers = pool(options.sqlite_readers).connect_with(connect.pragma("query_only", "ON")).await.map_err(opening)?;
-    Ok(Database::Sqlite(Sqlite { writer, readers }))
+    Ok(Database::Sqlite(Sqlite { writer, readers, limit: options.transaction_limit }))
 }
 
 /// The address as errors and logs may show it.

@@ -29,7 +29,7 @@ pub enum StoreError {
     Transaction {
         /// The transaction's name, as in its span.
         name: &'static str,
-        /// `begin`, `commit` or `rollback`.
+        /// `begin`, `running` (it took too long), `commit` or `rollback`.
         doing: &'static str,
         /// What the driver said.
         #[source]

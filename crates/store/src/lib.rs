@@ -22,6 +22,8 @@
 //!
 //! What serves both engines: `$1` placeholders, `ON CONFLICT`, `RETURNING`, `QueryBuilder` through the `: D` form,
 //! `#[derive(FromRow)]`, `Uuid`, `DateTime<Utc>`, `Json<T>`, `Vec<u8>`, `i64`, `bool`, text enums with a `CHECK`.
+//! A statement whose text depends on a number of rows should not fill the connection's cache: `.build().persistent(false)`.
+//!
 //! What does not: `= ANY($1)` (use a separated `IN`), `WITH x AS (UPDATE …)`, `now()` in SQL (bind the time),
 //! `SUM(bigint)` without a `CAST(… AS BIGINT)`, a literal `1` read as `i64`.
 

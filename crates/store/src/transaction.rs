@@ -1,6 +1,7 @@
 //! Named transactions, run again when the engine had to let another one pass.
 
 use std::error::Error;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
+
+/// How long to wait for the database to hear that a transaction is undone; then its connection is given up.
+const UNDO_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs a block in a transaction with a name (`<table>.<verb>`) and commits if the block gives `Ok`:
 ///
@@ -37,7 +41,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 ///
 /// After a serialisation failure, a deadlock or a busy SQLite the whole block runs again, up to 10 times, so it must not use up
 /// what it captured and have no effect outside the transaction (clear a list before filling it). Any other failure
-/// is handed back at once, and the transaction is undone. Never call another service from inside.
+/// is handed back at once, and the transaction is undone. Never call another service from inside: a run that takes longer than
+/// [`Options::transaction_limit`](crate::Options::transaction_limit) is given up as if the database were lost.
 ///
 /// It has the look of a method with an async closure and is a macro, because the future of such a method is not `Send`
 /// for a caller that captures references (Rust 1.95), which gRPC handlers and spawned tasks need.
@@ -91,53 +96,65 @@ impl<'a> Run<'a> {
     pub async fn begin(&mut self) -> Result<Tx, StoreError> {
         loop {
             match self.database.begin_named(self.name).instrument(self.span.clone()).await {
-                Err(error) if self.gives_way(&error).await => {}
+                Err(error) if self.gives_way(&error) => self.wait().await,
                 begun => return begun,
             }
         }
     }
 
-    /// Runs the block inside the transaction's span.
-    pub fn within<B: Future>(&self, block: B) -> tracing::instrument::Instrumented<B> {
-        block.instrument(self.span.clone())
+    /// Runs the block inside the transaction's span, for so long as a run may take.
+    pub async fn within<T, E, B>(&self, block: B) -> Result<T, E>
+    where
+        B: Future<Output = Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let limited = tokio::time::timeout(self.database.transaction_limit(), block);
+        limited.instrument(self.span.clone()).await.unwrap_or_else(|_| Err(self.took_too_long("running").into()))
     }
 
     /// Commits or undoes. `Continue` asks for another run.
-    pub async fn end<T, E>(&mut self, tx: Tx, result: Result<T, E>) -> std::ops::ControlFlow<Result<T, E>>
+    pub async fn end<T, E>(&mut self, tx: Tx, result: Result<T, E>) -> ControlFlow<Result<T, E>>
     where
         E: From<StoreError> + Error + 'static,
     {
-        let span = self.span.clone();
         let failed = match result {
-            Ok(value) => match tx.commit_named(self.name).instrument(span).await {
-                Ok(()) => return std::ops::ControlFlow::Break(Ok(value)),
+            Ok(value) => match self.commit(tx).await {
+                Ok(()) => return ControlFlow::Break(Ok(value)),
                 Err(error) => E::from(error),
             },
             Err(error) => {
-                // The block's error is the news. If the undoing cannot be told, the database undoes by itself.
-                if let Err(undoing) = tx.rollback().instrument(span).await {
-                    tracing::debug!(transaction = self.name, error = &undoing as &dyn Error, "rollback could not be told");
-                }
+                self.undo(tx).await;
                 error
             }
         };
-        let again = self.should_give_way(&failed);
-        if again {
-            self.wait().await;
-            return std::ops::ControlFlow::Continue(());
+        if !self.gives_way(&failed) {
+            return ControlFlow::Break(Err(failed));
         }
-        std::ops::ControlFlow::Break(Err(failed))
+        drop(failed);
+        self.wait().await;
+        ControlFlow::Continue(())
     }
 
-    async fn gives_way(&mut self, error: &StoreError) -> bool {
-        let again = self.should_give_way(error);
-        if again {
-            self.wait().await;
-        }
-        again
+    async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
+        let limited = tokio::time::timeout(self.database.transaction_limit(), tx.commit_named(self.name));
+        limited.instrument(self.span.clone()).await.unwrap_or_else(|_| Err(self.took_too_long("commit")))
     }
 
-    fn should_give_way(&self, error: &(dyn Error + 'static)) -> bool {
+    /// The block's error is the news. If the undoing cannot be told, the database undoes by itself.
+    async fn undo(&self, tx: Tx) {
+        let limited = tokio::time::timeout(UNDO_LIMIT, tx.rollback());
+        let told = limited.instrument(self.span.clone()).await.unwrap_or_else(|_| Err(self.took_too_long("rollback")));
+        if let Err(undoing) = told {
+            tracing::debug!(transaction = self.name, error = &undoing as &dyn Error, "rollback could not be told");
+        }
+    }
+
+    fn took_too_long(&self, doing: &'static str) -> StoreError {
+        StoreError::Transaction { name: self.name, doing, source: sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()) }
+    }
+
+    /// Whether the failure asks for another run, and there is one left.
+    fn gives_way(&self, error: &(dyn Error + 'static)) -> bool {
         let again = self.tries < TRIES && may_run_again(error);
         if again {
             tracing::debug!(transaction = self.name, tries = self.tries, error, "transaction gives way and runs again");

@@ -223,7 +223,7 @@ async fn store_links(tx: &mut Tx, linked: &[Linked]) -> Result<(), StoreError> {
             row.push_bind(link.number).push_bind(link.seq).push_bind(link.hash.as_slice());
         });
         update.push(") UPDATE audit_entry SET seq = v.seq, hash = v.hash FROM v WHERE audit_entry.number = v.number AND audit_entry.seq IS NULL");
-        update.build().execute(c).await.map(|done| done.rows_affected())
+        update.build().persistent(false).execute(c).await.map(|done| done.rows_affected())
     })?;
     if changed == linked.len() as u64 {
         Ok(())

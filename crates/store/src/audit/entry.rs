@@ -13,6 +13,9 @@ use crate::tx::Tx;
 /// Rows in one statement; 8 values each, far below both engines' limit of 32 766.
 const ROWS: usize = 1000;
 
+/// A statement for more rows than this is not worth a place in a connection's cache: few have the same number again.
+const CACHED_ROWS: usize = 32;
+
 /// One thing that happened, as it will stand in the log for good.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -113,7 +116,7 @@ async fn insert_personal(tx: &mut Tx, rows: &[(&Entry, Option<Personal>)]) -> Re
         insert.push_values(&texts, |mut row, (personal, text)| {
             row.push_bind(personal.digest.as_slice()).push_bind(personal.salt.as_slice()).push_bind(*text);
         });
-        insert.build().execute(c).await.map(drop)
+        insert.build().persistent(rows.len() <= CACHED_ROWS).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -127,7 +130,7 @@ async fn insert_entries(tx: &mut Tx, rows: &[(&Entry, Option<Personal>)]) -> Res
                 .push_bind(&entry.subject).push_bind(entry.detail.to_string()).push_bind(&entry.trace_id)
                 .push_bind(personal.as_ref().map(|personal| personal.digest.as_slice()));
         });
-        insert.build().execute(c).await.map(drop)
+        insert.build().persistent(rows.len() <= CACHED_ROWS).execute(c).await.map(drop)
     })?;
     Ok(())
 }

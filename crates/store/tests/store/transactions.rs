@@ -244,6 +244,22 @@ async fn a_pool_without_a_free_connection_is_infrastructure() {
 }
 
 #[tokio::test]
+async fn a_run_that_never_ends_is_given_up_and_undone() {
+    for db in testing::migrated(&[TABLES]).await {
+        let options = Options { transaction_limit: Duration::from_millis(200), ..Options::default() };
+        let impatient = Database::open(db.address(), &options).await.unwrap();
+        let error = transaction!(impatient, "counter.add", async |tx| -> Result<(), StoreError> {
+            add(tx, "a", 1).await?;
+            std::future::pending().await
+        })
+        .unwrap_err();
+        assert!(error.is_infrastructure() && !error.is_retryable(), "{}: {error:?}", db.system());
+        transaction!(impatient, "counter.add", async |tx| -> Result<(), StoreError> { add(tx, "a", 1).await }).unwrap();
+        assert_eq!(value(&db, "a").await, 1, "{}", db.system());
+    }
+}
+
+#[tokio::test]
 async fn a_transaction_is_a_span_with_its_name() {
     let db = testing::sqlite().await;
     db.migrate(&[TABLES]).await.unwrap();
