@@ -1,5 +1,8 @@
 //! What carries messages: one trait, two brokers that pass the same suite.
 
+mod memory;
+mod rabbit;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,6 +10,9 @@ use homeward_types::{MessageId, Timestamp};
 
 use crate::envelope::Envelope;
 use crate::topology::QueueSpec;
+
+pub use memory::MemoryBroker;
+pub use rabbit::RabbitBroker;
 
 /// A broker. Losing it loses no message: rows leave the outbox only when it confirmed them.
 #[async_trait]
@@ -98,6 +104,8 @@ pub enum Redriven {
     Sent(MessageId),
     /// It had to take effect before a moment that is past; it stays dead.
     Expired(MessageId),
+    /// Its bytes are no message, so it would only die again; it stays dead.
+    Unreadable(MessageId),
     /// No dead letter of this queue bears the id.
     Missing(MessageId),
 }
@@ -135,6 +143,12 @@ pub enum BrokerError {
         /// What was attempted.
         doing: &'static str,
         /// What went wrong.
+        reason: String,
+    },
+    /// Its address cannot be read.
+    #[error("the broker's address cannot be read ({reason}); expected amqp://user:password@host:port/vhost")]
+    Address {
+        /// What is wrong with it.
         reason: String,
     },
     /// It does not know this queue: the topology was made without it.
