@@ -5,7 +5,7 @@
 #   deploy/local/servers.sh down DIR     stop what `up` started there, and nothing else
 #
 # DIR defaults to a new folder in the temporary directory. Started again on the same DIR, the servers keep their data
-# and their ports. Missing packages are installed with apt (as root, or through sudo); no service of the system starts.
+# and their ports, so a test may kill one (DIR/*.process: pid and birth) and call `up` again. Missing packages are installed with apt (as root, or through sudo); no service of the system starts.
 #
 #   HOMEWARD_DURABLE=1   write through to the disk (fsync, full_page_writes, synchronous_commit); for crash tests and
 #                        benchmarks. Off by default: these servers then forget on a power cut, and are faster.
@@ -234,7 +234,8 @@ up() {
   exec 9>"${TMPDIR:-/tmp}/homeward-servers.$EUID.lock"
   flock 9
   choose_ports
-  PG=$(find_postgres)
+  PG=$(find_postgres) || die "PostgreSQL is installed, but its programs are neither in /usr/lib/postgresql nor in PATH"
+  [[ -x $RABBITMQ ]] || die "RabbitMQ is installed, but not as $RABBITMQ"
   start_postgres
   start_rabbitmq
   wait_until PostgreSQL postgres postgres_answers
