@@ -14,6 +14,7 @@ mod checkpoint;
 mod entry;
 mod link;
 mod signer;
+mod store;
 mod verify;
 
 pub use chainer::{Chainer, Tick};

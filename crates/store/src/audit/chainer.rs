@@ -1,21 +1,20 @@
 //! Links the entries that others wrote, and anchors the chain outside the database.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use homeward_types::{Clock, Timestamp};
-use sqlx::QueryBuilder;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{Checkpoint, CheckpointFile};
 use super::link::{Digest, GENESIS, StoredEntry, link};
 use super::signer::Signer;
+use super::store::{self, End, Ends, Linked};
 use crate::database::Database;
 use crate::error::StoreError;
+use crate::transaction;
 use crate::tx::Tx;
-use crate::{on, on_tx, transaction};
 
 /// Entries linked in one transaction: a few milliseconds, so that others who write are not kept waiting.
 const BATCH: i64 = 500;
@@ -39,19 +38,6 @@ pub struct Tick {
     pub linked: u64,
     /// Checkpoints added to the file, at most one for each organisation.
     pub checkpoints: u64,
-}
-
-#[derive(Debug, sqlx::FromRow)]
-struct End {
-    organisation: String,
-    seq: i64,
-    hash: Vec<u8>,
-}
-
-struct Linked {
-    number: i64,
-    seq: i64,
-    hash: Digest,
 }
 
 impl Chainer {
@@ -112,30 +98,24 @@ impl Chainer {
     }
 
     async fn link_batch(&self) -> Result<u64, StoreError> {
-        if !self.has_unlinked().await? {
+        // Asked outside a transaction, so that an idle log costs its database no writer.
+        if !store::has_unlinked(&self.database).await? {
             return Ok(0);
         }
         transaction!(self.database, "audit_entry.link", async |tx| -> Result<u64, StoreError> {
-            take_turn(tx).await?;
-            let entries = unlinked(tx).await?;
-            let mut ends = ends(tx, &entries).await?;
+            store::take_turn(tx).await?;
+            let entries = store::unlinked(tx, BATCH).await?;
+            let mut ends = ends_before(tx, &entries).await?;
             let linked = chain(&entries, &mut ends);
-            store_links(tx, &linked).await?;
-            store_ends(tx, &ends).await?;
+            store::add_links(tx, &linked).await?;
+            store::move_ends(tx, &ends).await?;
             Ok(linked.len() as u64)
         })
     }
 
-    /// Asked outside a transaction, so that an idle log costs its database no writer.
-    async fn has_unlinked(&self) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM audit_entry WHERE seq IS NULL)";
-        Ok(on!(self.database, pool => sqlx::query_scalar(sql).fetch_one(pool).await)?)
-    }
-
     /// First the file, then the note that it holds them: a crash between the two repeats a line, which does no harm.
     async fn anchor(&self) -> Result<u64, StoreError> {
-        let ends: Vec<End> = on!(self.database, pool => sqlx::query_as(
-            "SELECT organisation, seq, hash FROM audit_checkpoint WHERE seq > anchored_seq ORDER BY organisation").fetch_all(pool).await)?;
+        let ends = store::unanchored(&self.database).await?;
         if ends.is_empty() {
             return Ok(0);
         }
@@ -144,7 +124,7 @@ impl Chainer {
         let added = tokio::task::spawn_blocking(move || file.append(&lines)).await;
         added.map_err(|source| super::signer::file(self.file.path(), "adding a checkpoint", std::io::Error::other(source)))??;
         transaction!(self.database, "audit_checkpoint.anchor", async |tx| -> Result<(), StoreError> {
-            store_anchors(tx, &ends).await
+            store::note_anchors(tx, &ends).await
         })?;
         Ok(ends.len() as u64)
     }
@@ -154,55 +134,23 @@ impl Chainer {
     }
 }
 
-/// Chainers of other processes wait. SQLite has one writer anyway.
-async fn take_turn(tx: &mut Tx) -> Result<(), StoreError> {
-    let sql = crate::dialect!(tx,
-        pg: "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.audit_entry', 0))",
-        lite: "SELECT 1");
-    on_tx!(tx, c => sqlx::query(sql).execute(c).await.map(drop))?;
-    Ok(())
-}
-
-async fn unlinked(tx: &mut Tx) -> Result<Vec<StoredEntry>, StoreError> {
-    Ok(on_tx!(tx, c => sqlx::query_as(
-        "SELECT number, organisation, at, actor, action, subject, detail, trace_id, personal FROM audit_entry \
-         WHERE seq IS NULL ORDER BY number LIMIT $1")
-        .bind(BATCH).fetch_all(c).await)?)
-}
-
-/// The present ends of the chains that these entries belong to.
-async fn ends(tx: &mut Tx, entries: &[StoredEntry]) -> Result<BTreeMap<String, (i64, Digest)>, StoreError> {
-    let mut ends: BTreeMap<String, (i64, Digest)> =
-        entries.iter().map(|entry| (entry.organisation.clone(), (0, GENESIS))).collect();
-    if ends.is_empty() {
-        return Ok(ends);
-    }
-    let stored: Vec<End> = on_tx!(tx, c : D => {
-        let mut select = QueryBuilder::<D>::new("SELECT organisation, seq, hash FROM audit_checkpoint WHERE organisation IN (");
-        let mut list = select.separated(", ");
-        for organisation in ends.keys() {
-            list.push_bind(organisation);
-        }
-        select.push(")").build_query_as().fetch_all(c).await
-    })?;
-    for end in stored {
-        let hash = Digest::try_from(end.hash.as_slice()).map_err(|_| inconsistent(&end.organisation))?;
+/// Where the chains of these entries ended until now.
+async fn ends_before(tx: &mut Tx, entries: &[StoredEntry]) -> Result<Ends, StoreError> {
+    let mut ends: Ends = entries.iter().map(|entry| (entry.organisation.clone(), (0, GENESIS))).collect();
+    for end in store::ends(tx, ends.keys()).await? {
+        let hash = Digest::try_from(end.hash.as_slice()).map_err(|_| StoreError::Inconsistent {
+            table: "audit_checkpoint",
+            column: "hash",
+            row: end.organisation.clone(),
+            reason: "it is not 32 bytes long".to_owned(),
+        })?;
         ends.insert(end.organisation, (end.seq, hash));
     }
     Ok(ends)
 }
 
-fn inconsistent(organisation: &str) -> StoreError {
-    StoreError::Inconsistent {
-        table: "audit_checkpoint",
-        column: "hash",
-        row: organisation.to_owned(),
-        reason: "it is not 32 bytes long".to_owned(),
-    }
-}
-
 /// Gives each entry its place, and moves the ends along.
-fn chain(entries: &[StoredEntry], ends: &mut BTreeMap<String, (i64, Digest)>) -> Vec<Linked> {
+fn chain(entries: &[StoredEntry], ends: &mut Ends) -> Vec<Linked> {
     let mut linked = Vec::with_capacity(entries.len());
     for entry in entries {
         let (seq, hash) = ends.entry(entry.organisation.clone()).or_insert((0, GENESIS));
@@ -211,52 +159,4 @@ fn chain(entries: &[StoredEntry], ends: &mut BTreeMap<String, (i64, Digest)>) ->
         linked.push(Linked { number: entry.number, seq: *seq, hash: *hash });
     }
     linked
-}
-
-async fn store_links(tx: &mut Tx, linked: &[Linked]) -> Result<(), StoreError> {
-    if linked.is_empty() {
-        return Ok(());
-    }
-    let changed = on_tx!(tx, c : D => {
-        let mut update = QueryBuilder::<D>::new("WITH v (number, seq, hash) AS (");
-        update.push_values(linked, |mut row, link| {
-            row.push_bind(link.number).push_bind(link.seq).push_bind(link.hash.as_slice());
-        });
-        update.push(") UPDATE audit_entry SET seq = v.seq, hash = v.hash FROM v WHERE audit_entry.number = v.number AND audit_entry.seq IS NULL");
-        update.build().persistent(false).execute(c).await.map(|done| done.rows_affected())
-    })?;
-    if changed == linked.len() as u64 {
-        Ok(())
-    } else {
-        Err(StoreError::NotOneRow { what: "unlinked audit entry each", changed })
-    }
-}
-
-async fn store_ends(tx: &mut Tx, ends: &BTreeMap<String, (i64, Digest)>) -> Result<(), StoreError> {
-    if ends.is_empty() {
-        return Ok(());
-    }
-    on_tx!(tx, c : D => {
-        let mut upsert = QueryBuilder::<D>::new("INSERT INTO audit_checkpoint (organisation, seq, hash, anchored_seq) ");
-        upsert.push_values(ends, |mut row, (organisation, (seq, hash))| {
-            row.push_bind(organisation).push_bind(*seq).push_bind(hash.as_slice()).push_bind(0_i64);
-        });
-        upsert.push(" ON CONFLICT (organisation) DO UPDATE SET seq = excluded.seq, hash = excluded.hash");
-        upsert.build().execute(c).await.map(drop)
-    })?;
-    Ok(())
-}
-
-async fn store_anchors(tx: &mut Tx, ends: &[End]) -> Result<(), StoreError> {
-    on_tx!(tx, c : D => {
-        let mut update = QueryBuilder::<D>::new("WITH v (organisation, seq) AS (");
-        update.push_values(ends, |mut row, end| {
-            row.push_bind(&end.organisation).push_bind(end.seq);
-        });
-        update.push(
-            ") UPDATE audit_checkpoint SET anchored_seq = v.seq FROM v \
-             WHERE audit_checkpoint.organisation = v.organisation AND audit_checkpoint.anchored_seq < v.seq");
-        update.build().execute(c).await.map(drop)
-    })?;
-    Ok(())
 }

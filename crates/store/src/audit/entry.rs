@@ -3,30 +3,26 @@
 use homeward_types::{OrganisationId, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::Value;
-use sqlx::QueryBuilder;
 
 use super::link::{Digest, personal};
+use super::store;
 use crate::error::StoreError;
-use crate::on_tx;
 use crate::tx::Tx;
 
 /// Rows in one statement; 8 values each, far below both engines' limit of 32 766.
 const ROWS: usize = 1000;
 
-/// A statement for more rows than this is not worth a place in a connection's cache: few have the same number again.
-const CACHED_ROWS: usize = 32;
-
 /// One thing that happened, as it will stand in the log for good.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    organisation: String,
-    at: Timestamp,
-    actor: String,
-    action: &'static str,
-    subject: String,
-    detail: Value,
-    trace_id: Option<String>,
-    personal: Option<String>,
+    pub(super) organisation: String,
+    pub(super) at: Timestamp,
+    pub(super) actor: String,
+    pub(super) action: &'static str,
+    pub(super) subject: String,
+    pub(super) detail: Value,
+    pub(super) trace_id: Option<String>,
+    pub(super) personal: Option<String>,
 }
 
 impl Entry {
@@ -77,9 +73,10 @@ fn plain(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
-struct Personal {
-    salt: [u8; 16],
-    digest: Digest,
+/// How an entry's personal text is kept beside it.
+pub(super) struct Personal {
+    pub(super) salt: [u8; 16],
+    pub(super) digest: Digest,
 }
 
 /// Adds the entries to the log, in this order, together with whatever else the transaction does.
@@ -88,51 +85,20 @@ struct Personal {
 /// [`StoreError::Statement`] if the database refuses.
 pub async fn record(tx: &mut Tx, entries: &[Entry]) -> Result<(), StoreError> {
     for rows in entries.chunks(ROWS) {
-        let personal =
-            rows.iter().map(|entry| entry.personal.as_deref().map(salted).transpose()).collect::<Result<Vec<_>, _>>()?;
-        let rows: Vec<_> = rows.iter().zip(personal).collect();
-        insert_personal(tx, &rows).await?;
-        insert_entries(tx, &rows).await?;
+        let salted = |entry| salt(entry).map(|personal| (entry, personal));
+        let rows = rows.iter().map(salted).collect::<Result<Vec<_>, _>>()?;
+        store::insert_personal(tx, &rows).await?;
+        store::insert_entries(tx, &rows).await?;
     }
     Ok(())
 }
 
-fn salted(text: &str) -> Result<Personal, StoreError> {
+fn salt(entry: &Entry) -> Result<Option<Personal>, StoreError> {
+    let Some(text) = &entry.personal else { return Ok(None) };
     let mut salt = [0; 16];
-    SystemRandom::new()
-        .fill(&mut salt)
-        .map_err(|_| StoreError::Statement(sqlx::Error::Protocol("the system gave no random bytes".into())))?;
-    Ok(Personal { salt, digest: personal(&salt, text) })
-}
-
-async fn insert_personal(tx: &mut Tx, rows: &[(&Entry, Option<Personal>)]) -> Result<(), StoreError> {
-    let texts: Vec<_> =
-        rows.iter().filter_map(|(entry, personal)| Some((personal.as_ref()?, entry.personal.as_deref()?))).collect();
-    if texts.is_empty() {
-        return Ok(());
-    }
-    on_tx!(tx, c : D => {
-        let mut insert = QueryBuilder::<D>::new("INSERT INTO audit_personal (digest, salt, text) ");
-        insert.push_values(&texts, |mut row, (personal, text)| {
-            row.push_bind(personal.digest.as_slice()).push_bind(personal.salt.as_slice()).push_bind(*text);
-        });
-        insert.build().persistent(rows.len() <= CACHED_ROWS).execute(c).await.map(drop)
-    })?;
-    Ok(())
-}
-
-async fn insert_entries(tx: &mut Tx, rows: &[(&Entry, Option<Personal>)]) -> Result<(), StoreError> {
-    on_tx!(tx, c : D => {
-        let mut insert = QueryBuilder::<D>::new(
-            "INSERT INTO audit_entry (organisation, at, actor, action, subject, detail, trace_id, personal) ");
-        insert.push_values(rows, |mut row, (entry, personal)| {
-            row.push_bind(&entry.organisation).push_bind(entry.at).push_bind(&entry.actor).push_bind(entry.action)
-                .push_bind(&entry.subject).push_bind(entry.detail.to_string()).push_bind(&entry.trace_id)
-                .push_bind(personal.as_ref().map(|personal| personal.digest.as_slice()));
-        });
-        insert.build().persistent(rows.len() <= CACHED_ROWS).execute(c).await.map(drop)
-    })?;
-    Ok(())
+    let filled = SystemRandom::new().fill(&mut salt);
+    filled.map_err(|_| StoreError::Statement(sqlx::Error::Protocol("the system gave no random bytes".into())))?;
+    Ok(Some(Personal { digest: personal(&salt, text), salt }))
 }
 
 /// Erases what the log says about a person in the entries of these subjects (the account, its recoveries). The entries
@@ -141,17 +107,5 @@ async fn insert_entries(tx: &mut Tx, rows: &[(&Entry, Option<Personal>)]) -> Res
 /// # Errors
 /// [`StoreError::Statement`] if the database refuses.
 pub async fn erase_personal(tx: &mut Tx, organisation: &OrganisationId, subjects: &[String]) -> Result<u64, StoreError> {
-    if subjects.is_empty() {
-        return Ok(0);
-    }
-    Ok(on_tx!(tx, c : D => {
-        let mut delete = QueryBuilder::<D>::new(
-            "DELETE FROM audit_personal WHERE digest IN (SELECT personal FROM audit_entry WHERE personal IS NOT NULL AND organisation = ");
-        delete.push_bind(organisation.as_str()).push(" AND subject IN (");
-        let mut list = delete.separated(", ");
-        for subject in subjects {
-            list.push_bind(subject);
-        }
-        delete.push("))").build().execute(c).await.map(|done| done.rows_affected())
-    })?)
+    store::delete_personal(tx, organisation.as_str(), subjects).await
 }

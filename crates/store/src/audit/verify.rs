@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use sqlx::FromRow;
-
 use super::checkpoint::{Checkpoint, Line};
-use super::link::{Digest, GENESIS, StoredEntry, link, personal};
+use super::link::{Digest, GENESIS, link, personal};
 use super::signer::VerifyingKey;
+use super::store::{self, LinkedEntry};
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::on;
 
 /// Entries read at a time.
 const PAGE: i64 = 1000;
@@ -79,28 +77,6 @@ impl Report {
     }
 }
 
-#[derive(Debug, FromRow)]
-struct Row {
-    #[sqlx(flatten)]
-    entry: StoredEntry,
-    seq: i64,
-    hash: Vec<u8>,
-    salt: Option<Vec<u8>>,
-    text: Option<String>,
-}
-
-#[derive(Debug, FromRow)]
-struct End {
-    organisation: String,
-    seq: i64,
-}
-
-#[derive(Debug, FromRow)]
-struct Count {
-    organisation: String,
-    unlinked: i64,
-}
-
 /// Checks every chain of the log of `service` against itself and against its checkpoints (those of other services are left out),
 /// which must have been read *before* this is called: the log may grow meanwhile. `keys` are the service's public keys, also earlier ones.
 ///
@@ -114,12 +90,8 @@ pub async fn verify(
 ) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let anchors = trusted(service, checkpoints, keys, &mut report);
-    let ends: Vec<End> =
-        on!(database, pool => sqlx::query_as("SELECT organisation, seq FROM audit_checkpoint").fetch_all(pool).await)?;
-    let ends: BTreeMap<String, i64> = ends.into_iter().map(|end| (end.organisation, end.seq)).collect();
-    let counts: Vec<Count> = on!(database, pool => sqlx::query_as(
-        "SELECT organisation, COUNT(*) FILTER (WHERE seq IS NULL) AS unlinked FROM audit_entry GROUP BY organisation").fetch_all(pool).await)?;
-    let counts: BTreeMap<String, i64> = counts.into_iter().map(|count| (count.organisation, count.unlinked)).collect();
+    let ends = store::all_ends(database).await?;
+    let counts = store::count_unlinked(database).await?;
     let organisations: BTreeSet<&String> = counts.keys().chain(anchors.keys()).chain(ends.keys()).collect();
     for organisation in organisations {
         let none = BTreeMap::new();
@@ -172,7 +144,7 @@ impl<'a> Walk<'a> {
     /// `end` is where the database itself says that the chain ends.
     async fn all(&mut self, database: &Database, end: i64) -> Result<(), StoreError> {
         loop {
-            let rows = page(database, &self.chain.organisation, self.chain.whole).await?;
+            let rows = store::page(database, &self.chain.organisation, self.chain.whole, PAGE).await?;
             for row in &rows {
                 if let Err(fault) = self.step(row) {
                     self.chain.broken = Some(Broken { seq: self.chain.whole + 1, fault });
@@ -190,7 +162,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn step(&mut self, row: &Row) -> Result<(), Fault> {
+    fn step(&mut self, row: &LinkedEntry) -> Result<(), Fault> {
         let expected = self.chain.whole + 1;
         if row.seq != expected {
             return Err(Fault::Missing);
@@ -213,21 +185,13 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn personal_is_erased(row: &Row) -> Result<bool, Fault> {
+fn personal_is_erased(row: &LinkedEntry) -> Result<bool, Fault> {
     match (&row.entry.personal, &row.salt, &row.text) {
         (None, _, _) => Ok(false),
         (Some(digest), Some(salt), Some(text)) if *digest == personal(salt, text) => Ok(false),
         (Some(_), Some(_), Some(_)) => Err(Fault::PersonalAltered),
         (Some(_), None, _) | (Some(_), _, None) => Ok(true),
     }
-}
-
-async fn page(database: &Database, organisation: &str, after: i64) -> Result<Vec<Row>, StoreError> {
-    Ok(on!(database, pool => sqlx::query_as(
-        "SELECT e.number, e.organisation, e.at, e.actor, e.action, e.subject, e.detail, e.trace_id, e.personal, e.seq, e.hash, p.salt, p.text \
-         FROM audit_entry e LEFT JOIN audit_personal p ON p.digest = e.personal \
-         WHERE e.organisation = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3")
-        .bind(organisation).bind(after).bind(PAGE).fetch_all(pool).await)?)
 }
 
 impl fmt::Display for Fault {
