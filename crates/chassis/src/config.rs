@@ -26,6 +26,7 @@ mod explain;
 mod mode;
 mod overrides;
 mod secret;
+mod setting;
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,8 @@ pub use mode::Mode;
 pub use overrides::{Overrides, boundary_file};
 pub use secret::Secret;
 
-use explain::Misfit;
+use explain::Misplaced;
+use setting::Setting;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -78,9 +80,10 @@ pub fn load<T: DeserializeOwned>(path: Option<&Path>, overrides: &Overrides) -> 
     let mode = mode::of(&settings);
     // Each round turns one `x_file` into the secret `x`, so the rounds are at most as many as there are settings.
     loop {
-        let misfit = match secret::reading_in(mode, || serde_path_to_error::deserialize::<_, T>(settings.clone())) {
+        let reading = Setting(settings.clone());
+        let misfit = match secret::reading_in(mode, || serde_path_to_error::deserialize::<_, T>(reading)) {
             Ok(read) => return Ok(read),
-            Err(error) => Misfit::of(&error),
+            Err(error) => Misplaced::of(error),
         };
         if !misfit.is_a_secret_file(&mut settings) {
             return Err(misfit.explain(&settings, path));

@@ -49,7 +49,7 @@ impl Page {
     }
 
     pub(crate) fn reader(&self) -> Result<PrometheusExporter, OTelSdkError> {
-        opentelemetry_prometheus::exporter().with_registry(self.0.clone()).build()
+        opentelemetry_prometheus::exporter().with_registry(self.0.clone()).scope_info_enabled(false).build()
     }
 
     /// The page as of now.
@@ -77,8 +77,8 @@ mod tests {
         meter.u64_counter("homeward.provider.requests").build().add(3, &[KeyValue::new("result", "refused")]);
         meter.f64_histogram("homeward.return.latency").with_unit("s").with_boundaries(SECONDS.to_vec()).build().record(0.3, &[]);
         let text = page.render().unwrap();
-        assert!(text.contains("homeward_lease_oldest_seconds{otel_scope_name=\"homeward\"} 12.5"), "{text}");
-        assert!(text.contains("homeward_provider_requests_total{otel_scope_name=\"homeward\",result=\"refused\"} 3"), "{text}");
+        assert!(text.contains("homeward_lease_oldest_seconds 12.5"), "{text}");
+        assert!(text.contains("homeward_provider_requests_total{result=\"refused\"} 3"), "{text}");
         assert!(text.contains("le=\"0.5\"} 1"), "{text}");
     }
 }

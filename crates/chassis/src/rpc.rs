@@ -20,24 +20,20 @@ pub use peer::{Listen, Peer, PeerError, Tls};
 pub use refused::Refused;
 pub use server::{ServeError, Server};
 
-/// The largest message in either direction, in bytes.
+/// The largest message that is received, in bytes; see [`sized!`](crate::sized!).
 pub const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// How long a call may take when the caller does not say.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Lets a generated server or client send and receive messages of up to [`MAX_MESSAGE`].
+/// Lets a generated server or client receive messages of up to [`MAX_MESSAGE`]. The receiving side refuses a larger one
+/// with `OUT_OF_RANGE`; were the sender to refuse it, the other side would see a broken stream.
 ///
-/// ```ignore
-/// Server::new(persons, FDS).add(sized!(PolicyServiceServer::new(service)));
-/// let policy = sized!(PolicyServiceClient::new(Client::new(hub.channel("policy"))));
-/// ```
+/// For example `sized!(PolicyServiceServer::new(service))` or `sized!(PolicyServiceClient::new(client))`.
 #[macro_export]
 macro_rules! sized {
     ($generated:expr) => {
-        $generated
-            .max_decoding_message_size($crate::rpc::MAX_MESSAGE)
-            .max_encoding_message_size($crate::rpc::MAX_MESSAGE)
+        $generated.max_decoding_message_size($crate::rpc::MAX_MESSAGE)
     };
 }
 pub use crate::sized;

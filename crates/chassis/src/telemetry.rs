@@ -133,12 +133,11 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Result<Guard, TelemetryE
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
     let tracers = tracers.with_sampler(sampler).with_resource(resource.clone()).build();
     let meters = meters.with_resource(resource).build();
-    global::set_meter_provider(meters.clone());
-
     tracing_subscriber::registry()
         .with(trace_layer(tracers.tracer("homeward")))
         .with(log_layer(filter, config.log_format, !config.log_full_emails, std::io::stderr))
         .try_init()?;
+    global::set_meter_provider(meters.clone());
     Ok(Guard { tracers, meters, page })
 }
 
@@ -181,6 +180,7 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
     W: for<'writer> tracing_subscriber::fmt::MakeWriter<'writer> + Send + Sync + 'static,
 {
+    let (line, dispatch) = line::Line::new(format, mask);
     let finest = Filter::<S>::max_level_hint(&filter).map(|level| level.max(LevelFilter::INFO));
     let shown = filter_fn(move |metadata| {
         if metadata.is_span() { is_ours(metadata) } else { filter.would_enable(metadata.target(), metadata.level()) }
@@ -188,8 +188,9 @@ where
     tracing_subscriber::fmt::layer()
         .with_writer(to)
         .fmt_fields(line::SpanFields { mask })
-        .event_format(line::Line { format, mask })
+        .event_format(line)
         .with_filter(shown.with_max_level_hint(finest.unwrap_or(LevelFilter::TRACE)))
+        .and_then(dispatch)
 }
 
 /// Keeps telemetry going. Shut it down at the end of `main`, or the last spans are lost.
@@ -217,3 +218,6 @@ impl Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

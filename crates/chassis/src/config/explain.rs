@@ -1,53 +1,43 @@
-//! Turns what serde says about a setting into what a person needs: where, which, why, and what was probably meant.
+//! Turns what does not fit into what a person needs: where, which, why, and what was probably meant.
 
 use std::path::Path;
 
 use ::config::{Map, Value, ValueKind};
 use serde_path_to_error::Segment;
 
+use super::setting::Misfit;
 use super::{ConfigError, secret};
 
 /// How alike two names must be for one to be offered in place of the other, from 0 to 1.
 const ALIKE: f64 = 0.75;
 
-/// What serde did not like, and where.
-pub(super) struct Misfit {
+/// A setting, or the table around one that is unknown or missing, that did not fit.
+pub(super) struct Misplaced {
     path: Vec<Step>,
-    problem: Problem,
+    misfit: Misfit,
 }
 
-#[derive(Clone)]
 enum Step {
     Key(String),
     Index(usize),
 }
 
-enum Problem {
-    UnknownKey { key: String, known: Vec<String> },
-    MissingKey { key: String },
-    UnknownChoice { found: String, known: Vec<String> },
-    Other(String),
-}
-
-impl Misfit {
-    pub(super) fn of(error: &serde_path_to_error::Error<::config::ConfigError>) -> Self {
+impl Misplaced {
+    pub(super) fn of(error: serde_path_to_error::Error<Misfit>) -> Self {
         let mut path: Vec<_> = error.path().iter().filter_map(step).collect();
-        let problem = problem(error.inner());
-        // Depending on the shape around it, serde counts the unknown key itself as part of the path, or not.
-        if let (Problem::UnknownKey { key, .. }, Some(Step::Key(last))) = (&problem, path.last())
+        let misfit = error.into_inner();
+        // The path may or may not end with the unknown key itself, depending on how the table around it is read.
+        if let (Misfit::UnknownKey { key, .. }, Some(Step::Key(last))) = (&misfit, path.last())
             && key == last
         {
             path.pop();
         }
-        Self { path, problem }
+        Self { path, misfit }
     }
 
     /// Whether the trouble is `x_file` where a secret `x` is known; then `settings` have it as `x = { file = … }` now.
     pub(super) fn is_a_secret_file(&self, settings: &mut Value) -> bool {
-        let Problem::UnknownKey { key, known } = &self.problem else { return false };
-        let Some(secret) = key.strip_suffix("_file").filter(|secret| known.iter().any(|name| name == secret)) else {
-            return false;
-        };
+        let Some((key, secret)) = self.secret_of_file() else { return false };
         let Some(ValueKind::Table(table)) = find_mut(settings, &self.path).map(|value| &mut value.kind) else { return false };
         if table.contains_key(secret) {
             return false;
@@ -59,23 +49,29 @@ impl Misfit {
         true
     }
 
+    fn secret_of_file(&self) -> Option<(&str, &'static str)> {
+        let Misfit::UnknownKey { key, known } = &self.misfit else { return None };
+        let secret = key.strip_suffix("_file")?;
+        known.iter().find(|name| **name == secret).map(|secret| (key.as_str(), *secret))
+    }
+
     pub(super) fn explain(self, settings: &Value, file: Option<&Path>) -> ConfigError {
+        let both = self.secret_of_file().map(|(_, secret)| format!("`{secret}` is set as well; keep one of the two"));
         let mut path = self.path;
-        let reason = match self.problem {
-            Problem::UnknownKey { key, known } => {
-                let reason = format!("no such setting{}", suggestion(&key, &known, "settings here"));
+        let reason = match self.misfit {
+            Misfit::UnknownKey { key, known } => {
+                let reason = format!("no such setting{}", suggestion(&key, known, "settings here"));
                 path.push(Step::Key(key));
-                reason
+                both.unwrap_or(reason)
             }
-            Problem::MissingKey { key } => {
-                path.push(Step::Key(key));
-                let variable = format!("HOMEWARD__{}", names(&path).join("__").to_uppercase());
-                format!("is missing; set it in the file or as {variable}")
+            Misfit::MissingKey { key } => {
+                path.push(Step::Key(key.to_owned()));
+                format!("is missing; set it in the file or as {}", variable(&path))
             }
-            Problem::UnknownChoice { found, known } => {
-                format!("{found:?} is not a choice here{}", suggestion(&found, &known, "choices"))
+            Misfit::UnknownChoice { found, known } => {
+                format!("{found:?} is not a choice here{}", suggestion(&found, known, "choices"))
             }
-            Problem::Other(reason) => reason,
+            Misfit::Other(reason) => reason,
         };
         ConfigError::Setting { place: place(settings, &path, file), key: written(&path), reason }
     }
@@ -83,10 +79,10 @@ impl Misfit {
 
 /// The message of a syntax error without what the caller says already.
 pub(super) fn bare_syntax(error: &::config::ConfigError) -> String {
-    match error {
-        ::config::ConfigError::FileParse { cause, .. } => cause.to_string().trim_end().to_owned(),
-        other => other.to_string(),
+    if let ::config::ConfigError::FileParse { cause, .. } = error {
+        return cause.to_string().trim_end().to_owned();
     }
+    error.to_string()
 }
 
 fn step(segment: &Segment) -> Option<Step> {
@@ -98,32 +94,7 @@ fn step(segment: &Segment) -> Option<Step> {
     }
 }
 
-fn problem(error: &::config::ConfigError) -> Problem {
-    use ::config::ConfigError as E;
-    match error {
-        E::At { error, .. } => problem(error),
-        E::NotFound(key) => Problem::MissingKey { key: key.clone() },
-        E::Type { unexpected, expected, .. } => Problem::Other(format!("expected {expected}, found {unexpected}")),
-        other => of_message(&other.to_string()),
-    }
-}
-
-/// Reads serde's own sentences (`serde::de::Error`), which carry the names in backticks.
-fn of_message(message: &str) -> Problem {
-    let quoted: Vec<String> = message.split('`').skip(1).step_by(2).map(str::to_owned).collect();
-    match quoted.split_first() {
-        Some((key, known)) if message.starts_with("unknown field ") => {
-            Problem::UnknownKey { key: key.clone(), known: known.to_vec() }
-        }
-        Some((key, [])) if message.starts_with("missing field ") => Problem::MissingKey { key: key.clone() },
-        Some((found, known)) if message.starts_with("unknown variant ") => {
-            Problem::UnknownChoice { found: found.clone(), known: known.to_vec() }
-        }
-        _ => Problem::Other(message.to_owned()),
-    }
-}
-
-fn suggestion(wrong: &str, known: &[String], what: &str) -> String {
+fn suggestion(wrong: &str, known: &[&str], what: &str) -> String {
     let closest = known
         .iter()
         .map(|name| (strsim::jaro_winkler(wrong, name), name))
@@ -132,7 +103,7 @@ fn suggestion(wrong: &str, known: &[String], what: &str) -> String {
     match (closest, known.is_empty()) {
         (Some((_, name)), _) => format!("; did you mean `{name}`?"),
         (None, true) => String::new(),
-        (None, false) => format!("; the {what} are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        (None, false) => format!("; the {what} are `{}`", known.join("`, `")),
     }
 }
 
@@ -158,26 +129,31 @@ fn find_mut<'a>(value: &'a mut Value, path: &[Step]) -> Option<&'a mut Value> {
     })
 }
 
-fn names(path: &[Step]) -> Vec<String> {
-    path.iter()
-        .map(|step| match step {
-            Step::Key(key) => key.clone(),
-            Step::Index(index) => index.to_string(),
-        })
-        .collect()
+/// The variable that sets what is at `path`, or the list around it: a list can only be set as a whole.
+fn variable(path: &[Step]) -> String {
+    let keys = path.iter().map_while(|step| match step {
+        Step::Key(key) => Some(key.to_uppercase()),
+        Step::Index(_) => None,
+    });
+    format!("HOMEWARD__{}", keys.collect::<Vec<_>>().join("__"))
 }
 
 /// `persons[2].name`
 fn written(path: &[Step]) -> String {
-    path.iter().fold(String::new(), |mut text, step| {
+    let mut text = String::new();
+    for step in path {
         match step {
             Step::Key(key) if text.is_empty() => text.push_str(key),
             Step::Key(key) => {
                 text.push('.');
                 text.push_str(key);
             }
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            Step::Index(index) => {
+                text.push('[');
+                text.push_str(&index.to_string());
+                text.push(']');
+            }
         }
-        text
-    })
+    }
+    text
 }

@@ -56,35 +56,36 @@ fn code_in(headers: &HeaderMap) -> Code {
 
 fn record(span: &Span, side: Side, code: Code) {
     span.record("rpc.grpc.status_code", i32::from(code));
-    let failed = match (side, code) {
-        (_, Code::Ok) => false,
-        (Side::Client, _)
-        | (
-            Side::Server,
-            Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss,
-        ) => true,
-        (
-            Side::Server,
-            Code::Cancelled
-            | Code::InvalidArgument
-            | Code::NotFound
-            | Code::AlreadyExists
-            | Code::PermissionDenied
-            | Code::ResourceExhausted
-            | Code::FailedPrecondition
-            | Code::Aborted
-            | Code::OutOfRange
-            | Code::Unauthenticated,
-        ) => false,
+    let failed = match side {
+        Side::Client => code != Code::Ok,
+        Side::Server => is_our_fault(code),
     };
     if failed {
         span.record("otel.status_code", "ERROR");
         span.record("otel.status_description", super::refused::name_of(code));
+    }
+}
+
+/// Whether a server counts the code as an error of its own, by OpenTelemetry's conventions for gRPC.
+fn is_our_fault(code: Code) -> bool {
+    match code {
+        Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::Ok
+        | Code::Cancelled
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unauthenticated => false,
     }
 }
 

@@ -123,8 +123,7 @@ impl Future for InTime {
 
 /// Whether tonic's own timer, set by the header that we sent, was the first to ring.
 fn ran_out_of_time(error: &Error) -> bool {
-    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
-        .any(|cause| cause.is::<tonic::TimeoutExpired>())
+    crate::causes(error).any(<dyn std::error::Error>::is::<tonic::TimeoutExpired>)
 }
 
 fn too_late(allowed: Duration) -> Response<Body> {

@@ -1,6 +1,7 @@
 //! What happens to every call before its handler: span in the caller's trace, who calls, how long it may take.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,7 +20,12 @@ use super::call::{InSpan, Side, span_of};
 use super::deadline::{self, SERVED_UNTIL};
 use super::refused::Refused;
 use crate::auth::Persons;
+use crate::shutdown::panic_message;
 use crate::telemetry::TraceContext;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the handler panicked: {0}")]
+struct HandlerPanicked(String);
 
 /// Health and reflection answer anyone and leave no spans: probes call them every few seconds.
 const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
@@ -107,9 +113,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let refused = match self.project() {
             ServedNow::Refused { refused } => refused.take(),
-            ServedNow::Running { answer, allowed } => match ready!(answer.poll(cx)) {
-                Ok(answer) => return Poll::Ready(answer),
-                Err(_elapsed) => Some(Refused::too_late(*allowed)),
+            // A panic costs this call alone, and its caller is told; otherwise it would look like a lost connection.
+            ServedNow::Running { answer, allowed } => match catch_unwind(AssertUnwindSafe(|| answer.poll(cx))) {
+                Ok(polled) => match ready!(polled) {
+                    Ok(answer) => return Poll::Ready(answer),
+                    Err(_elapsed) => Some(Refused::too_late(*allowed)),
+                },
+                Err(panic) => Some(Refused::internal(&HandlerPanicked(panic_message(&*panic)))),
             },
         };
         Poll::Ready(Ok(refused.map_or_else(|| Status::internal("polled after the end"), Status::from).into_http()))

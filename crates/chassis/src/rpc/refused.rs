@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use tonic::{Code, Status};
+use tonic::{Code, ConnectError, Status, TimeoutExpired};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// Whose reasons these are, as `google.rpc.ErrorInfo` wants to know.
@@ -79,7 +80,7 @@ impl Refused {
     }
 
     /// A fault of ours. The cause goes into the log, not to the caller.
-    pub fn internal(cause: &dyn std::error::Error) -> Self {
+    pub fn internal(cause: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %crate::error_chain(cause), "a call failed by a fault of ours");
         Self::new(
             Code::Internal,
@@ -120,18 +121,31 @@ impl Refused {
         Self { code: status.code(), reason: Cow::Owned(info.reason), message: status.message().to_owned(), remedy, facts }
     }
 
+    /// A status without details: of another make of server, or made by the client because no answer came.
     fn bare(status: &Status) -> Self {
-        let (code, message) = match status.code() {
-            // The client's own clock ran out: tonic reports that as a cancellation.
-            Code::Cancelled if status.message() == "Timeout expired" => {
-                (Code::DeadlineExceeded, "no answer within the time that was allowed for it".to_owned())
-            }
-            code if status.message().is_empty() => (code, code.description().to_owned()),
-            code => (code, status.message().to_owned()),
+        let (code, reason) = if crate::causes(status).any(<dyn Error>::is::<TimeoutExpired>) {
+            (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
+        } else if crate::causes(status).any(<dyn Error>::is::<ConnectError>) {
+            (Code::Unavailable, "UNREACHABLE")
+        } else if status.source().is_some() {
+            // Whatever tonic made of it: the transport failed, and nobody can say whether the call took effect.
+            (Code::Unavailable, "CONNECTION_LOST")
+        } else {
+            (status.code(), name_of(status.code()))
         };
-        let reason = Cow::Borrowed(name_of(code));
-        Self { code, reason, message, remedy: usual_remedy(code).to_owned(), facts: BTreeMap::new() }
+        let message = match (reason, status.message()) {
+            ("UNREACHABLE", _) => format!("the service cannot be reached{}", innermost(status)),
+            ("CONNECTION_LOST", _) => format!("the connection was lost before the answer came{}", innermost(status)),
+            (_, "") => code.description().to_owned(),
+            (_, message) => message.to_owned(),
+        };
+        Self::new(code, reason, message, usual_remedy(code))
     }
+}
+
+/// The last cause, which says most: `: Connection refused (os error 111)`.
+fn innermost(status: &Status) -> String {
+    crate::causes(status).last().map_or_else(String::new, |cause| format!(": {cause}"))
 }
 
 impl From<Refused> for Status {
@@ -156,8 +170,9 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl Error for Refused {}
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn code_name<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(name_of(*code))
 }

@@ -2,9 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
+use std::sync::{Arc, OnceLock};
 
+use opentelemetry::trace::{TraceContextExt, TraceId};
+use tracing::dispatcher::WeakDispatch;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::span::Id;
+use tracing::{Dispatch, Event, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -12,7 +17,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFi
 use tracing_subscriber::registry::LookupSpan;
 
 use super::mask::mask_emails;
-use super::{LogFormat, TraceContext};
+use super::LogFormat;
 
 /// Between a field's name and its value, and between fields, in what a span keeps for its lines.
 const NAME_END: char = '\u{1f}';
@@ -32,9 +37,8 @@ impl<'writer> FormatFields<'writer> for SpanFields {
 }
 
 fn names_the_subject(field: &str) -> bool {
-    matches!(field, "recovery" | "lease" | "organisation" | "saga" | "step" | "saga.name" | "saga.step")
-        || field.ends_with(".id")
-        || field.ends_with("_id")
+    let last = field.rsplit(['.', '_']).next();
+    last == Some("id") || matches!(field, "recovery" | "lease" | "organisation" | "saga" | "step" | "saga.name" | "saga.step")
 }
 
 struct Kept<'writer> {
@@ -59,8 +63,34 @@ impl Visit for Kept<'_> {
 
 /// Writes one line.
 pub(super) struct Line {
-    pub(super) format: LogFormat,
-    pub(super) mask: bool,
+    format: LogFormat,
+    mask: bool,
+    dispatch: Arc<OnceLock<WeakDispatch>>,
+}
+
+/// Tells [`Line`] which dispatch it is part of. While an event is handled, `tracing` does not answer who the current
+/// span is, so the span's trace has to be asked of the dispatch itself.
+pub(super) struct DispatchOfLine(Arc<OnceLock<WeakDispatch>>);
+
+impl<S: Subscriber> Layer<S> for DispatchOfLine {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        // Registered once; a second dispatch around the same layer would answer alike.
+        let _ = self.0.set(dispatch.downgrade());
+    }
+}
+
+impl Line {
+    pub(super) fn new(format: LogFormat, mask: bool) -> (Self, DispatchOfLine) {
+        let dispatch = Arc::new(OnceLock::new());
+        (Self { format, mask, dispatch: dispatch.clone() }, DispatchOfLine(dispatch))
+    }
+
+    fn trace_id(&self, span: &Id) -> Option<String> {
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        let context = tracing_opentelemetry::get_otel_context(span, &dispatch)?;
+        let id = context.span().span_context().trace_id();
+        (id != TraceId::INVALID).then(|| id.to_string())
+    }
 }
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -76,10 +106,8 @@ where
                 said.add_missing(&kept.fields);
             }
         }
-        // Asked last: no lock on the span may be held here.
-        let trace = TraceContext::current();
-        if let Some(trace_id) = trace.trace_id() {
-            said.fields.push(("trace_id", Value::Text(trace_id.to_owned())));
+        if let Some(trace_id) = ctx.lookup_current().and_then(|span| self.trace_id(&span.id())) {
+            said.fields.push(("trace_id", Value::Text(trace_id)));
         }
         match self.format {
             LogFormat::Human => said.human(writer, event),

@@ -39,13 +39,17 @@ fn in_local_part(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '.' | '_' | '%' | '+' | '-' | '\'' | '…')
 }
 
+fn in_token(c: char) -> bool {
+    c == '…' || (c.is_ascii_graphic() && !matches!(c, '"' | ',' | ')' | '}'))
+}
+
 fn mask_bearers(text: &str) -> String {
     let mut parts = text.split(BEARER);
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         masked.push_str(BEARER);
         masked.push('…');
-        masked.push_str(part.trim_start_matches(|c: char| c.is_ascii_graphic() && !matches!(c, '"' | ',' | ')' | '}')));
+        masked.push_str(part.trim_start_matches(in_token));
     }
     masked
 }
