@@ -8,7 +8,9 @@
 //! and is noted as a repeat.
 
 mod batch;
+mod metrics;
 mod queue;
+mod row;
 mod spans;
 mod work;
 
@@ -30,7 +32,9 @@ use crate::plan::Progress;
 use crate::registry::Registry;
 use crate::store;
 use crate::timers::{Owner, Timers};
+use metrics::Metrics;
 use queue::Queue;
+use row::Row;
 
 /// The table of sagas, for the database of each service that runs some.
 pub const MIGRATIONS: Migrations = migrations!("saga", ["0001_saga"]);
@@ -47,6 +51,7 @@ struct Inner<S: Saga, D: Domain<S>> {
     owner: Owner,
     timers: Timers,
     queue: Queue<S>,
+    metrics: Metrics,
 }
 
 /// A saga as it is stored, for showing.
@@ -68,10 +73,12 @@ impl<S: Saga, D: Domain<S>> Clone for Coordinator<S, D> {
 }
 
 impl<S: Saga, D: Domain<S>> Coordinator<S, D> {
-    /// A coordinator over this database, whose messages leave through `outbox` (of the same database).
+    /// A coordinator over this database, whose messages leave through `outbox` (of the same database). Make it after
+    /// telemetry was set up, because it makes instruments.
     pub fn new(db: Database, outbox: Outbox, clock: Arc<dyn Clock>, registry: Registry<S>, domain: D) -> Self {
         let owner = Owner { name: S::NAME, versions: registry.versions().map(i64::from).collect() };
-        Self(Arc::new(Inner { db, outbox, clock, registry, domain, owner, timers: Timers::new(), queue: Queue::new() }))
+        let (timers, queue, metrics) = (Timers::new(), Queue::new(), Metrics::new(S::NAME));
+        Self(Arc::new(Inner { db, outbox, clock, registry, domain, owner, timers, queue, metrics }))
     }
 
     /// Handles arrivals in order in one transaction, and answers each in the same order.
@@ -83,7 +90,7 @@ impl<S: Saga, D: Domain<S>> Coordinator<S, D> {
     /// # Errors
     /// [`SagaError`] only if the database is unwell; then the same arrivals may be handed in again later.
     pub async fn handle(&self, arrivals: Vec<Arrival<S>>) -> Result<Vec<Handled<S>>, SagaError> {
-        batch::handle(&self.0, &arrivals).await
+        batch::handle(&self.0, &arrivals, 0).await
     }
 
     /// Hands arrivals to the task that runs [`Coordinator::run`] and waits for their answers, in order.
@@ -129,7 +136,7 @@ impl<S: Saga, D: Domain<S>> Coordinator<S, D> {
         let mut seen = BTreeMap::new();
         for stored in store::read(&self.0.db, ids).await? {
             let id = stored.id;
-            if let Ok(row) = work::Row::of(stored, &self.0.registry)? {
+            if let Ok(row) = Row::of(stored, &self.0.registry)? {
                 let progress = Arc::unwrap_or_clone(row.progress);
                 seen.insert(id, Seen { version: row.version, progress, trace: row.trace, row_version: row.row_version });
             }

@@ -9,12 +9,13 @@ use homeward_chassis::boundary;
 use homeward_chassis::boundary::Mark;
 use homeward_messaging::Batch;
 use homeward_store::{Tx, transaction};
+use homeward_types::Timestamp;
 use homeward_types::limits::after;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::arrival::{Applied, Arrival, Handled, Refusal};
-use crate::coordinator::work::{Noted, Work, panic_message};
+use crate::coordinator::work::{Left, Noted, Work, panic_message};
 use crate::coordinator::{Inner, spans};
 use crate::definition::Saga;
 use crate::domain::Domain;
@@ -31,25 +32,31 @@ const ROUNDS: usize = 100;
 const RACES: usize = 5;
 
 /// How long a timer rests that could not be handled. It is reported each time.
-const POSTPONED: Duration = Duration::from_secs(60);
+const POSTPONED: Duration = Duration::from_mins(1);
 
 /// A transaction that is committed.
 struct Done<S: Saga> {
     handled: Vec<Handled<S>>,
     applied: Vec<Applied<S>>,
     messages: Batch,
-    due_at: Option<homeward_types::Timestamp>,
+    due_at: Option<Timestamp>,
+    left: Vec<Left>,
+    spans: Vec<Span>,
     commit: Mark,
 }
 
-/// Handles arrivals in order, at most [`MOST`] in a transaction.
+/// Handles arrivals in order, at most [`MOST`] in a transaction; with the first of them, up to `due` due sagas.
 pub(super) async fn handle<S: Saga, D: Domain<S>>(
     inner: &Inner<S, D>,
     arrivals: &[Arrival<S>],
+    mut due: usize,
 ) -> Result<Vec<Handled<S>>, SagaError> {
+    if arrivals.is_empty() && due > 0 {
+        with_due(inner, &[], due).await?;
+    }
     let mut handled = Vec::with_capacity(arrivals.len());
     for chunk in arrivals.chunks(MOST) {
-        handled.extend(handle_with_due(inner, chunk, 0).await?.0);
+        handled.extend(with_due(inner, chunk, std::mem::take(&mut due)).await?.0);
     }
     Ok(handled)
 }
@@ -58,7 +65,7 @@ pub(super) async fn handle<S: Saga, D: Domain<S>>(
 pub(super) async fn tick<S: Saga, D: Domain<S>>(inner: &Inner<S, D>) -> Result<usize, SagaError> {
     let mut ticked = 0;
     while inner.timers.is_due(&inner.db, &inner.owner, inner.clock.now()).await? {
-        let claimed = handle_with_due(inner, &[], MOST).await?.1;
+        let claimed = with_due(inner, &[], MOST).await?.1;
         if claimed == 0 {
             break;
         }
@@ -68,7 +75,7 @@ pub(super) async fn tick<S: Saga, D: Domain<S>>(inner: &Inner<S, D>) -> Result<u
 }
 
 /// Handles arrivals and up to `due` due sagas in one transaction, by halves if it fails. Says how many were due.
-pub(super) async fn handle_with_due<S: Saga, D: Domain<S>>(
+async fn with_due<S: Saga, D: Domain<S>>(
     inner: &Inner<S, D>,
     arrivals: &[Arrival<S>],
     due: usize,
@@ -145,6 +152,7 @@ async fn postpone_failed<S: Saga, D: Domain<S>>(
     if failed.is_empty() {
         return Ok(());
     }
+    inner.metrics.unhandled(failed.len());
     let until = after(inner.clock.now(), POSTPONED);
     transaction!(inner.db, "saga.postpone", async |tx| -> Result<(), SagaError> {
         Ok(timers::postpone(tx, &failed, until).await?)
@@ -163,11 +171,14 @@ async fn run<S: Saga, D: Domain<S>>(
     let done = loop {
         match attempt(inner, arrivals, due, claimed).instrument(span.clone()).await {
             Err(SagaError::Raced { .. }) if races < RACES => races += 1,
+            // A new saga may be there by now, with the domain's rows: then it is a repeat.
+            Err(error) if error.is_unique_violation() && races == 0 => races = RACES,
             ended => break ended?,
         }
     };
-    drop(done.commit);
+    drop((done.commit, done.spans));
     spans::link(&span, &done.applied);
+    inner.metrics.left(&done.left);
     if let Some(due_at) = done.due_at {
         inner.timers.stored(due_at);
     }
@@ -203,7 +214,8 @@ async fn attempt<S: Saga, D: Domain<S>>(
         carried?;
         let commit = boundary!("commit", work.states());
         let handled = noted.into_iter().map(|noted| work.answer(noted)).collect();
-        Ok(Done { handled, applied, messages, due_at: work.due_at, commit })
+        let Work { due_at, left, spans, .. } = work;
+        Ok(Done { handled, applied, messages, due_at, left, spans, commit })
     })
 }
 
@@ -233,7 +245,7 @@ async fn carry_out<S: Saga, D: Domain<S>>(
                 Noted::Planned { .. } => {}
                 Noted::Missing => tracing::warn!(saga.id = %arrival.id(), "an input follows for a saga that does not exist"),
                 Noted::Unknown(unknown) => {
-                    tracing::warn!(saga.id = %arrival.id(), reason = %unknown, "an input follows for a saga that is not ours to move")
+                    tracing::warn!(saga.id = %arrival.id(), reason = %unknown, "an input follows for a saga that is not ours to move");
                 }
                 // It was decided here, so losing it is not an option: the whole transaction is undone.
                 Noted::Refused(refusal) => return Err(SagaError::domain(refusal)),

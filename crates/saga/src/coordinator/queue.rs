@@ -51,14 +51,15 @@ pub(super) async fn run<S: Saga, D: Domain<S>>(inner: &Inner<S, D>, shutdown: Ca
     let mut calls = inner.queue.taken.lock().await;
     let mut next = None;
     loop {
-        let first = match next.take() {
-            Some(call) => Some(call),
-            None => tokio::select! {
+        let first = if next.is_some() {
+            next.take()
+        } else {
+            tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 call = calls.recv() => call,
                 () = inner.timers.elapsed(|| inner.clock.now()) => None,
-            },
+            }
         };
         let together = gather(first, &mut next, &mut calls);
         let due = how_many_due(inner).await;
@@ -118,8 +119,8 @@ async fn serve<S: Saga, D: Domain<S>>(inner: &Inner<S, D>, calls: Vec<Call<S>>, 
         callers.push((call.arrivals.len(), call.answer));
         arrivals.extend(call.arrivals);
     }
-    match batch::handle_with_due(inner, &arrivals, due).await {
-        Ok((handled, _)) => {
+    match batch::handle(inner, &arrivals, due).await {
+        Ok(handled) => {
             let mut handled = handled.into_iter();
             for (arrivals, answer) in callers {
                 // A caller that has stopped waiting needs no answer.

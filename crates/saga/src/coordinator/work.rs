@@ -12,23 +12,13 @@ use tracing::Span;
 use uuid::Uuid;
 
 use crate::arrival::{Applied, Arrival, Handled, Refusal, UnknownDefinition};
+use crate::coordinator::row::Row;
 use crate::coordinator::spans;
 use crate::definition::Saga;
 use crate::error::SagaError;
-use crate::plan::{Event, Progress, due_at, plan};
+use crate::plan::{Event, due_at, plan};
 use crate::registry::Registry;
-use crate::store::{self, Born, Stored, Write};
-
-/// A saga under a definition that the program has.
-pub(super) struct Row<S: Saga> {
-    pub(super) version: u32,
-    pub(super) progress: Arc<Progress<S::Data>>,
-    pub(super) trace: TraceContext,
-    /// The version that was read; 0 for a new row.
-    pub(super) row_version: i64,
-    closed_at: Option<Timestamp>,
-    changed: bool,
-}
+use crate::store::{self, Born};
 
 /// What an id stands for.
 enum Slot<S: Saga> {
@@ -45,52 +35,35 @@ pub(super) enum Noted {
     Refused(Refusal),
 }
 
+/// A step that a saga left, and how long it was there.
+pub(super) struct Left {
+    pub(super) step: String,
+    pub(super) seconds: f64,
+}
+
+/// What a decision came to.
+struct Decision<S: Saga> {
+    applied: Applied<S>,
+    span: Span,
+    left: Option<Left>,
+}
+
 /// All that one run of the transaction knows.
 pub(super) struct Work<'a, S: Saga> {
     registry: &'a Registry<S>,
     now: Timestamp,
     slots: BTreeMap<Uuid, Option<Slot<S>>>,
+    /// One for each change, open until the transaction has ended.
     pub(super) spans: Vec<Span>,
+    /// Steps that were left.
+    pub(super) left: Vec<Left>,
     /// When the earliest of the written sagas is due.
     pub(super) due_at: Option<Timestamp>,
 }
 
-impl<S: Saga> Row<S> {
-    /// The saga that a row holds, or the definition that this program does not have.
-    ///
-    /// # Errors
-    /// [`StoreError::Inconsistent`] if the data cannot be read.
-    pub(super) fn of(stored: Stored, registry: &Registry<S>) -> Result<Result<Self, UnknownDefinition>, StoreError> {
-        let version = u32::try_from(stored.version).ok().filter(|_| stored.name == S::NAME);
-        let known = version.and_then(|version| Some((version, registry.get(version)?)));
-        let has_step = |saga: &S| stored.step.as_deref().is_none_or(|step| saga.definition().position(step).is_some());
-        let Some((version, _)) = known.filter(|(_, saga)| has_step(saga)) else {
-            return Ok(Err(UnknownDefinition { name: stored.name, version: stored.version, step: stored.step }));
-        };
-        let unreadable =
-            |column, reason: String| StoreError::Inconsistent { table: "saga", column, row: stored.id.to_string(), reason };
-        let progress = Progress {
-            data: serde_json::from_str(stored.data.get()).map_err(|e| unreadable("data", e.to_string()))?,
-            step: stored.step,
-            entered_at: stored.entered_at,
-            asked_again: u32::try_from(stored.asked_again).map_err(|e| unreadable("asked_again", e.to_string()))?,
-            asked_at: stored.asked_at,
-            reminded: usize::try_from(stored.reminded).map_err(|e| unreadable("reminded", e.to_string()))?,
-        };
-        Ok(Ok(Self {
-            version,
-            progress: Arc::new(progress),
-            trace: stored.trace.into(),
-            row_version: stored.row_version,
-            closed_at: stored.closed_at,
-            changed: false,
-        }))
-    }
-}
-
 impl<'a, S: Saga> Work<'a, S> {
     pub(super) fn new(registry: &'a Registry<S>, now: Timestamp) -> Self {
-        Self { registry, now, slots: BTreeMap::new(), spans: Vec::new(), due_at: None }
+        Self { registry, now, slots: BTreeMap::new(), spans: Vec::new(), left: Vec::new(), due_at: None }
     }
 
     /// Loads and locks the sagas of these arrivals that are not loaded yet.
@@ -124,9 +97,8 @@ impl<'a, S: Saga> Work<'a, S> {
         match self.slots.get_mut(&id) {
             Some(Some(Slot::Ready(row))) => match decide(self.registry, id, row, event, cause, self.now) {
                 Ok(None) => Noted::Planned { id, changed: false },
-                Ok(Some((change, span))) => {
-                    self.spans.push(span);
-                    applied.push(change);
+                Ok(Some(decision)) => {
+                    self.keep(decision, applied);
                     Noted::Planned { id, changed: true }
                 }
                 Err(refusal) => Noted::Refused(refusal),
@@ -144,24 +116,22 @@ impl<'a, S: Saga> Work<'a, S> {
             Some(Some(Slot::Unreadable(reason))) => return Noted::Refused(Refusal::Unreadable(reason.clone())),
             Some(None) | None => {}
         }
-        let mut row = Row {
-            version: S::VERSION,
-            progress: Arc::new(Progress::fresh(data.clone(), self.now)),
-            trace: trace.clone(),
-            row_version: 0,
-            closed_at: None,
-            changed: false,
-        };
+        let mut row = Row::new(data.clone(), trace.clone(), self.now);
         match decide(self.registry, id, &mut row, Event::Start, None, self.now) {
             Ok(None) => Noted::Refused(Refusal::Panicked("a new saga did not start".to_owned())),
-            Ok(Some((change, span))) => {
-                self.spans.push(span);
-                applied.push(change);
+            Ok(Some(decision)) => {
+                self.keep(decision, applied);
                 self.slots.insert(id, Some(Slot::Ready(row)));
                 Noted::Planned { id, changed: true }
             }
             Err(refusal) => Noted::Refused(refusal),
         }
+    }
+
+    fn keep(&mut self, decision: Decision<S>, applied: &mut Vec<Applied<S>>) {
+        self.spans.push(decision.span);
+        self.left.extend(decision.left);
+        applied.push(decision.applied);
     }
 
     /// Writes every saga that changed: one statement for the new ones, one for the others.
@@ -172,7 +142,7 @@ impl<'a, S: Saga> Work<'a, S> {
             if !row.changed {
                 continue;
             }
-            let write = written(self.registry, *id, row, self.now)?;
+            let write = row.written(*id, self.now)?;
             self.due_at = [self.due_at, write.due_at].into_iter().flatten().min();
             if row.row_version == 0 {
                 born.push(Born { version: i64::from(row.version), trace: row.trace.clone(), write });
@@ -223,18 +193,27 @@ fn decide<S: Saga>(
     event: Event<S::Input>,
     cause: Option<MessageId>,
     now: Timestamp,
-) -> Result<Option<(Applied<S>, Span)>, Refusal> {
+) -> Result<Option<Decision<S>>, Refusal> {
     let Some(saga) = registry.get(row.version) else {
         return Err(Refusal::Unreadable(format!("no definition of version {}", row.version)));
     };
-    let decided = catch_unwind(AssertUnwindSafe(|| plan(saga, &row.progress, &event, now)));
-    let moved = decided.map_err(|panic| Refusal::Panicked(panic_message(&*panic)))?;
+    let deciding = || {
+        let moved = plan(saga, &row.progress, &event, now);
+        let due = if moved.changed { due_at(saga, &moved.progress) } else { None };
+        (moved, due)
+    };
+    let decided = catch_unwind(AssertUnwindSafe(deciding));
+    let (moved, due) = decided.map_err(|panic| Refusal::Panicked(panic_message(&*panic)))?;
     if !moved.changed {
         return Ok(None);
     }
     let new = row.row_version == 0 && event == Event::Start;
     let from = if new { None } else { row.progress.step.clone() };
+    let moved_on = moved.progress.step != row.progress.step;
+    let left =
+        from.clone().filter(|_| moved_on).map(|step| Left { step, seconds: seconds_between(row.progress.entered_at, now) });
     row.progress = Arc::new(moved.progress);
+    row.due_at = due;
     row.changed = true;
     let span = spans::step::<S>(id, row.version, from.as_deref(), &row.progress, &row.trace);
     let trace = spans::context(&span, &row.trace);
@@ -250,35 +229,13 @@ fn decide<S: Saga>(
         trace,
         row_version: row.row_version + 1,
     };
-    Ok(Some((applied, span)))
+    Ok(Some(Decision { applied, span, left }))
 }
 
-fn written<S: Saga>(registry: &Registry<S>, id: Uuid, row: &mut Row<S>, now: Timestamp) -> Result<Write, SagaError> {
-    let progress = &row.progress;
-    let data =
-        serde_json::value::to_raw_value(&progress.data).map_err(|source| StoreError::Json { what: "a saga's data", source })?;
-    // A date that no calendar on the wire holds is never.
-    let due = registry.get(row.version).and_then(|saga| due_at(saga, progress)).filter(|at| *at < LAST_DATE);
-    row.closed_at = if progress.is_closed() { Some(row.closed_at.unwrap_or(now)) } else { None };
-    Ok(Write {
-        id,
-        step: progress.step.clone(),
-        data,
-        entered_at: progress.entered_at,
-        asked_at: progress.asked_at,
-        asked_again: i64::from(progress.asked_again),
-        reminded: i64::try_from(progress.reminded).unwrap_or(i64::MAX),
-        due_at: due,
-        row_version: row.row_version,
-        closed_at: row.closed_at,
-    })
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of a step are far below 2^52")]
+fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
+    (to - from).num_milliseconds().max(0) as f64 / 1_000.0
 }
-
-/// The first moment of the year 10000, which has no RFC 3339 text that sorts. In seconds since 1970.
-const LAST_DATE: Timestamp = match Timestamp::from_timestamp(253_402_300_800, 0) {
-    Some(at) => at,
-    None => Timestamp::MAX_UTC,
-};
 
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
