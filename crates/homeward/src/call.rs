@@ -1,0 +1,93 @@
+//! Commands that ask a running Homeward: reach it, ask, print.
+
+mod cases;
+mod leases;
+mod print;
+mod watch;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use homeward_chassis::auth::Bearer;
+use homeward_chassis::rpc::{Client, sized};
+use homeward_proto::policy::v1::policy_service_client::PolicyServiceClient;
+use homeward_proto::recovery::v1::recovery_service_client::RecoveryServiceClient;
+use tonic::transport::Endpoint;
+
+pub use print::{Page, local_time};
+
+use crate::cli::{Command, Reach};
+use crate::exit::Failure;
+
+/// A connection to Homeward in the name of one person.
+#[derive(Clone)]
+pub struct Connection(Client);
+
+impl Connection {
+    /// Connects to `server` bearing `token`.
+    ///
+    /// # Errors
+    /// When the address makes no sense; that nobody answers shows at the first call.
+    pub fn to(server: &str, token: &Bearer) -> Result<Self, Failure> {
+        let endpoint = Endpoint::from_shared(server.to_owned())
+            .with_context(|| format!("{server:?} is not an address; expected the form http://127.0.0.1:7443"))?;
+        Ok(Self(Client::new(endpoint.connect_lazy()).bearing(token)))
+    }
+
+    fn open(reach: &Reach) -> Result<Self, Failure> {
+        Self::to(&reach.server, &token(reach.token_file.as_deref())?)
+    }
+
+    /// Cases.
+    pub fn recovery(&self) -> RecoveryServiceClient<Client> {
+        sized!(RecoveryServiceClient::new(self.0.clone()))
+    }
+
+    /// Leases.
+    pub fn policy(&self) -> PolicyServiceClient<Client> {
+        sized!(PolicyServiceClient::new(self.0.clone()))
+    }
+}
+
+/// The person's token: from a file, or from the environment. Never from the command line, which everyone can read.
+fn token(file: Option<&Path>) -> Result<Bearer, Failure> {
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("reading the token file {}", path.display()))?,
+        None => std::env::var("HOMEWARD_TOKEN")
+            .context("no token: set HOMEWARD_TOKEN, or give --token-file (make one with `homeward token`)")?,
+    };
+    Ok(Bearer::new(text.trim()).context("reading the token")?)
+}
+
+/// Runs a command that asks a running Homeward.
+///
+/// # Errors
+/// What Homeward refused, or why it could not be asked.
+pub async fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Diagnose(args) => cases::diagnose(args).await,
+        Command::Recover(args) => cases::recover(args).await,
+        Command::Prove(args) => cases::prove(args).await,
+        Command::Approve(args) => cases::decide(args, true).await,
+        Command::Deny(args) => cases::decide(args, false).await,
+        Command::Cancel(args) => cases::cancel(args).await,
+        Command::ConfirmReset(args) => cases::confirm_reset(args).await,
+        Command::ReturnNow(args) => leases::return_now(args).await,
+        Command::Show(args) => watch::show(args).await,
+        Command::List(args) => cases::list(args).await,
+        Command::Watch(args) => watch::watch(args).await,
+        Command::Leases(args) => leases::leases(args).await,
+        Command::Drain(args) => leases::drain(args).await,
+        Command::Release(args) => leases::release(args).await,
+        Command::Incidents(args) => leases::incidents(args).await,
+        Command::Audit(args) => leases::audit(args).await,
+        #[cfg(feature = "demo")]
+        Command::Demo(_) | Command::Simulator(_) => unreachable_command(),
+        Command::Up(_) | Command::Config(_) | Command::Token(_) => unreachable_command(),
+    }
+}
+
+fn unreachable_command() -> Result<ExitCode, Failure> {
+    Err(Failure::Fault(anyhow::anyhow!("this command does not ask a running Homeward")))
+}

@@ -1,0 +1,385 @@
+//! The command line: what can be typed, and what it is for.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use homeward_types::{ProofKind, RecoveryId};
+
+/// Recovers a lost second factor, and makes sure that the account is put back.
+#[derive(Debug, Parser)]
+#[command(name = "homeward", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0   done
+  1   a fault of Homeward's own
+  2   the command line makes no sense
+  3   refused: the message says why and what to do
+  4   something does not answer; the same command can succeed later
+  5   no such thing
+  6   not known, or not allowed
+  7   demo: the story ended, but not everything could be verified
+  64  the configuration is wrong; nothing was started";
+
+/// What can be typed.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Play the story: simulator and all services in one process, nothing needed.
+    #[cfg(feature = "demo")]
+    Demo(Demo),
+    /// Run all services in one process, durable under the data directory.
+    Up(Settings),
+    /// Run the simulated organisation by itself.
+    #[cfg(feature = "demo")]
+    Simulator(SimulatorArgs),
+    /// Check or print the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make a bearer token for a person.
+    Token(TokenArgs),
+    /// Why can't this account be reset, and what would help?
+    Diagnose(Diagnose),
+    /// Ask for recoveries.
+    Recover(Recover),
+    /// Attach proof that the person asking owns the account.
+    Prove(Prove),
+    /// Approve recoveries.
+    Approve(Decide),
+    /// Deny recoveries.
+    Deny(Decide),
+    /// Cancel a recovery; once a lease may exist this means: return now.
+    Cancel(Act),
+    /// Say that the old factor was removed on the provider's page. Only asks for a read.
+    ConfirmReset(One),
+    /// End a loan now: one, several, or all.
+    ReturnNow(ReturnNow),
+    /// Show one recovery with its timeline.
+    Show(One),
+    /// List recoveries, newest first.
+    List(List),
+    /// Follow a recovery until it is closed.
+    Watch(One),
+    /// List leases, or show one.
+    Leases(Leases),
+    /// No new lends, returns go on: the emergency stop.
+    Drain(Drain),
+    /// Release a lease for ever; needs two operators.
+    Release(Act),
+    /// List open incidents.
+    Incidents(Incidents),
+    /// Verify the audit chain.
+    Audit(AuditArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// The configuration file.
+    #[arg(long, short, env = "HOMEWARD_CONFIG", default_value = "homeward.toml")]
+    pub config: PathBuf,
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check it; say what is wrong, where, and what to do.
+    Check(Settings),
+    /// Print what is in force, defaults included, secrets masked.
+    Print(Settings),
+    /// Print a documented example.
+    Example,
+}
+
+/// How the demo is played.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Which story.
+    #[arg(long, value_enum, default_value = "lost-phone")]
+    pub story: Story,
+    /// How many recoveries at once.
+    #[arg(long, default_value_t = 1)]
+    pub recoveries: usize,
+    /// How many accounts the organisation has.
+    #[arg(long, default_value_t = 849)]
+    pub accounts: usize,
+    /// Leave everything running afterwards.
+    #[arg(long)]
+    pub keep: bool,
+    /// Use this folder, and leave it behind.
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The stories that the demo can play.
+#[cfg(feature = "demo")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Story {
+    /// A lost phone, helped and returned.
+    LostPhone,
+    /// The user never enrols; the account comes home all the same.
+    NeverEnrols,
+    /// The provider stops answering while the account is out.
+    ProviderDown,
+    /// Two people with nearly the same name.
+    WrongProfile,
+    /// The account is not managed by the organisation.
+    NotManaged,
+    /// The approver says no.
+    Denied,
+    /// The requester cancels while the account is out.
+    Cancelled,
+    /// The owner says "this was not me" while the account is out.
+    NotMe,
+}
+
+/// How the simulated organisation behaves.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub struct SimulatorArgs {
+    /// Where the provider's API and the fake pages listen.
+    #[arg(long, default_value = "127.0.0.1:7090")]
+    pub listen: SocketAddr,
+    /// Where control and ground truth listen.
+    #[arg(long, default_value = "127.0.0.1:7091")]
+    pub control_listen: SocketAddr,
+    /// The token for control; made up and printed when not given.
+    #[arg(long, env = "HOMEWARD_SIMULATOR_TOKEN", hide_env_values = true)]
+    pub control_token: Option<String>,
+    /// How many accounts.
+    #[arg(long, default_value_t = 849)]
+    pub accounts: usize,
+    /// What everything random is drawn from.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Answer at once and never lag: for measuring Homeward, not the provider.
+    #[arg(long)]
+    pub zero_delay: bool,
+}
+
+/// How to make a token.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// Write the token into this file (readable by its owner only) instead of printing it.
+    #[arg(long)]
+    pub file: Option<PathBuf>,
+}
+
+/// How to reach Homeward, and how to print.
+#[derive(Debug, Args)]
+pub struct Reach {
+    /// Address of Homeward's gRPC.
+    #[arg(long, env = "HOMEWARD_SERVER", default_value = "http://127.0.0.1:7443", global = true)]
+    pub server: String,
+    /// File with your bearer token; the environment variable `HOMEWARD_TOKEN` works too.
+    #[arg(long, env = "HOMEWARD_TOKEN_FILE", global = true)]
+    pub token_file: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, short, value_enum, default_value = "text", global = true)]
+    pub output: Output,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs: one JSON document, or one a line for streams.
+    Json,
+}
+
+/// Which organisation.
+#[derive(Debug, Args)]
+pub struct Where {
+    /// The organisation, as the configuration calls it.
+    #[arg(long, env = "HOMEWARD_ORGANISATION")]
+    pub organisation: String,
+    /// How to reach Homeward.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// Whom to diagnose.
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// An e-mail address, an account id, or a name.
+    pub account: String,
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// Whom to recover.
+#[derive(Debug, Args)]
+pub struct Recover {
+    /// E-mail addresses, account ids or names.
+    #[arg(required_unless_present = "file")]
+    pub accounts: Vec<String>,
+    /// A CSV file with the columns `account` and, if wanted, `reason`.
+    #[arg(long)]
+    pub file: Option<PathBuf>,
+    /// Why, in your words.
+    #[arg(long, default_value = "lost second factor")]
+    pub reason: String,
+    /// A recovery that ended as not lent; its unexpired proof is carried over.
+    #[arg(long)]
+    pub prefilled_from: Option<RecoveryId>,
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// Which proof.
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// The recoveries that it is for.
+    #[arg(required = true)]
+    pub recoveries: Vec<RecoveryId>,
+    /// What kind.
+    #[arg(long, value_parser = proof_kind)]
+    pub kind: ProofKind,
+    /// What was seen or heard.
+    #[arg(long)]
+    pub evidence: String,
+    /// How to reach Homeward.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+fn proof_kind(text: &str) -> Result<ProofKind, String> {
+    match text {
+        "call-back" => Ok(ProofKind::CallBack),
+        "manager-vouch" => Ok(ProofKind::ManagerVouch),
+        "second-address" => Ok(ProofKind::SecondAddress),
+        "vendor" => Ok(ProofKind::Vendor),
+        _ => Err("expected call-back, manager-vouch, second-address or vendor".into()),
+    }
+}
+
+/// What to approve or deny.
+#[derive(Debug, Args)]
+pub struct Decide {
+    /// The recoveries.
+    #[arg(required = true)]
+    pub recoveries: Vec<RecoveryId>,
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// How to reach Homeward.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// One recovery and a reason.
+#[derive(Debug, Args)]
+pub struct Act {
+    /// Which.
+    pub recovery: RecoveryId,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+    /// How to reach Homeward.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// One recovery.
+#[derive(Debug, Args)]
+pub struct One {
+    /// Which.
+    pub recovery: RecoveryId,
+    /// How to reach Homeward.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// Which loans to end.
+#[derive(Debug, Args)]
+pub struct ReturnNow {
+    /// The recoveries or leases.
+    #[arg(required_unless_present = "all")]
+    pub leases: Vec<RecoveryId>,
+    /// All open leases of this organisation.
+    #[arg(long, value_name = "ORGANISATION", conflicts_with = "leases")]
+    pub all: Option<String>,
+    /// With --all: only the overdue ones.
+    #[arg(long, requires = "all")]
+    pub overdue: bool,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+    /// How to reach Homeward.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// Which recoveries to list.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Closed ones too.
+    #[arg(long)]
+    pub all: bool,
+    /// At most so many.
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// Which leases to list.
+#[derive(Debug, Args)]
+pub struct Leases {
+    /// Show this one with its attempts.
+    pub lease: Option<RecoveryId>,
+    /// Closed ones too.
+    #[arg(long)]
+    pub all: bool,
+    /// At most so many.
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    /// The organisation, as the configuration calls it.
+    #[arg(long, env = "HOMEWARD_ORGANISATION", required_unless_present = "lease")]
+    pub organisation: Option<String>,
+    /// How to reach Homeward.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// Whether to drain.
+#[derive(Debug, Args)]
+pub struct Drain {
+    /// End the drain.
+    #[arg(long)]
+    pub end: bool,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// Which incidents.
+#[derive(Debug, Args)]
+pub struct Incidents {
+    /// At most so many.
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// Whose audit chain.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+}

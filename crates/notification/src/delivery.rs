@@ -1,0 +1,66 @@
+//! One notice to one recipient, and what became of a try.
+
+pub mod store;
+
+use std::collections::BTreeMap;
+
+use homeward_chassis::telemetry::TraceContext;
+use homeward_proto::notification::v1::NoticeKind;
+use homeward_types::{MessageId, OrganisationId};
+
+/// A notice that is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Known by this.
+    pub delivery_key: String,
+    /// The case, or empty.
+    pub recovery: String,
+    /// Where.
+    pub organisation: OrganisationId,
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// The recipient's name.
+    pub recipient_name: String,
+    /// The recipient's address, as the command had it.
+    pub recipient_email: String,
+    /// What the text needs.
+    pub fields: BTreeMap<String, String>,
+    /// Tries so far.
+    pub attempts: u32,
+    /// The span that the command was consumed in.
+    pub trace: TraceContext,
+    /// The command that asked for it.
+    pub message: MessageId,
+}
+
+/// What became of a try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Try {
+    /// The server has it, or the file is synced.
+    Accepted {
+        /// The file, or the server's answer.
+        receipt: String,
+    },
+    /// It may go better later.
+    Again {
+        /// Why.
+        problem: String,
+    },
+    /// It will never go.
+    Failed {
+        /// Why.
+        problem: String,
+    },
+}
+
+/// How a delivery stands for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Accepted.
+    Accepted,
+    /// Given up.
+    Failed {
+        /// Why.
+        problem: String,
+    },
+}

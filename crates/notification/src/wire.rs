@@ -1,0 +1,79 @@
+//! Between the wire's notices and ours.
+
+use homeward_messaging::NewMessage;
+use homeward_messaging::Received;
+use homeward_proto::notification::v1::{Delivery, NoticeAccepted, NoticeFailed, NoticeKind, SendNotice};
+use homeward_proto::wire::{WireError, parse, timestamp};
+use uuid::Uuid;
+
+use crate::delivery::store::Standing;
+use crate::delivery::{Ended, Notice};
+
+/// Reads the command; what it lacks is poison.
+pub fn notice(received: &Received, command: SendNotice) -> Result<Notice, WireError> {
+    if command.delivery_key.is_empty() || command.delivery_key.len() > 200 {
+        return Err(WireError::invalid("delivery_key", "must have 1 to 200 characters"));
+    }
+    let kind = command.kind();
+    if kind == NoticeKind::Unspecified {
+        return Err(WireError::missing("kind"));
+    }
+    Ok(Notice {
+        delivery_key: command.delivery_key,
+        recovery: command.recovery,
+        organisation: parse("organisation", &command.organisation)?,
+        kind,
+        recipient_name: command.recipient_name,
+        recipient_email: command.recipient_email,
+        fields: command.fields.into_iter().collect(),
+        attempts: 0,
+        trace: received.trace(),
+        message: received.envelope.id,
+    })
+}
+
+/// The answer to the command, for a notice that has come to its end.
+pub fn answer(notice: &Notice, ended: &Ended) -> NewMessage {
+    let (recovery, kind) = (notice.recovery.clone(), notice.kind.into());
+    let delivery_key = notice.delivery_key.clone();
+    let correlation = notice.recovery.parse().unwrap_or(Uuid::nil());
+    let message = match ended {
+        Ended::Accepted => NewMessage::new(
+            "notification.event.notice-accepted.v1",
+            notice.organisation.clone(),
+            correlation,
+            &notice.delivery_key,
+            &NoticeAccepted { delivery_key, recovery, kind },
+        ),
+        Ended::Failed { problem } => NewMessage::new(
+            "notification.event.notice-failed.v1",
+            notice.organisation.clone(),
+            correlation,
+            &notice.delivery_key,
+            &NoticeFailed { delivery_key, recovery, kind, problem: problem.clone() },
+        ),
+    };
+    message.caused_by(notice.message).within(notice.trace.clone()).in_state("notice")
+}
+
+/// A delivery as people are shown it.
+pub fn delivery(standing: Standing) -> Delivery {
+    Delivery {
+        delivery_key: standing.delivery_key,
+        recovery: standing.recovery,
+        kind: standing.kind,
+        recipient: masked(&standing.recipient_email),
+        state: standing.state,
+        attempts: standing.attempts,
+        accepted_at: standing.accepted_at.map(timestamp),
+        receipt: standing.receipt,
+        problem: standing.problem,
+    }
+}
+
+/// An address as it may be kept and shown; one that is not an address shows as nothing.
+pub fn masked(email: &str) -> String {
+    email
+        .parse::<homeward_types::Email>()
+        .map_or_else(|_| email.chars().filter(|c| !c.is_alphanumeric()).collect(), |email| email.masked())
+}
