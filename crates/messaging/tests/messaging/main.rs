@@ -2,12 +2,12 @@
 
 mod broker;
 mod conformance;
-//mod consuming;
-//mod embedded;
-//mod killed;
-//mod model;
+mod consuming;
+mod embedded;
+mod killed;
+mod model;
 mod outbox;
-//mod rabbit;
+mod rabbit;
 mod scripted;
 mod sending;
-//mod tracing_spans;
+mod tracing_spans;

@@ -1,6 +1,6 @@
 //! The queues in memory, and who waits for what in them. Nothing here waits while the lock is held.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -15,6 +15,9 @@ use crate::topology::QueueSpec;
 /// A set of queues, by their places in the topology.
 type Places = u64;
 
+/// How many messages that were settled unheard are remembered: more than a queue holds.
+const UNHEARD: usize = 50_000;
+
 /// All queues of the topology.
 pub(super) struct Queues {
     specs: Vec<QueueSpec>,
@@ -27,8 +30,35 @@ struct State {
     queues: Vec<Queue>,
     /// Every published message that some queue has not settled.
     held: HashMap<MessageId, Held>,
+    /// Settled by every queue while no publisher waited any more; for the next publish of the same message.
+    unheard: Unheard,
     /// The queues of each kind that was ever published.
     routes: HashMap<String, Places>,
+}
+
+/// Remembers the last messages that were settled unheard. Without it, a subscriber that is always a little slower than a
+/// publisher's patience would get every message again and again. One that is forgotten is only delivered once more.
+#[derive(Default)]
+struct Unheard {
+    ids: HashSet<MessageId>,
+    oldest_first: VecDeque<MessageId>,
+}
+
+impl Unheard {
+    fn add(&mut self, id: MessageId) {
+        if self.ids.insert(id) {
+            self.oldest_first.push_back(id);
+        }
+        if self.oldest_first.len() > UNHEARD
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, id: MessageId) -> bool {
+        self.ids.remove(&id)
+    }
 }
 
 #[derive(Default)]
@@ -44,6 +74,8 @@ struct Held {
     given: Places,
     /// Those of them that have not settled it.
     open: Places,
+    /// It was published, so every queue that it belongs to was given it: not only a dead letter that rose in one.
+    whole: bool,
     waiting: Vec<(Weak<Wait>, usize)>,
 }
 
@@ -73,7 +105,7 @@ impl Queues {
     /// If there are more than 64 queues: a broker in one process is not meant for that.
     pub(super) fn new(specs: &[QueueSpec]) -> Self {
         assert!(specs.len() <= Places::BITS as usize, "{} queues are too many for one process", specs.len());
-        let state = State { queues: specs.iter().map(|_| Queue::default()).collect(), held: HashMap::new(), routes: HashMap::new() };
+        let state = State { queues: specs.iter().map(|_| Queue::default()).collect(), held: HashMap::new(), unheard: Unheard::default(), routes: HashMap::new() };
         Self { specs: specs.to_vec(), filled: specs.iter().map(|_| Notify::new()).collect(), state: Mutex::new(state) }
     }
 
@@ -99,6 +131,10 @@ impl Queues {
                 wait.answer(index, Err(PublishError::Unroutable));
                 continue;
             }
+            if state.unheard.remove(envelope.id) {
+                wait.answer(index, Ok(()));
+                continue;
+            }
             if let Some(full) = places(missing).find(|at| state.queues[*at].size >= self.specs[*at].held) {
                 let spec = &self.specs[full];
                 wait.answer(index, Err(PublishError::Unavailable(format!("queue {} is full with {} messages", spec.name, spec.held))));
@@ -111,6 +147,7 @@ impl Queues {
             let held = state.held.entry(envelope.id).or_default();
             held.given |= missing;
             held.open |= missing;
+            held.whole = true;
             held.waiting.retain(|(waiter, _)| waiter.strong_count() > 0);
             held.waiting.push((Arc::downgrade(wait), index));
             filled |= missing;
@@ -207,11 +244,17 @@ impl Queues {
             state.queues[at].size = state.queues[at].size.saturating_sub(1);
             let Some(held) = state.held.get_mut(id) else { continue };
             held.open &= !(1 << at);
-            if held.open == 0 {
-                for (wait, index) in state.held.remove(id).map(|held| held.waiting).unwrap_or_default() {
+            if held.open == 0
+                && let Some(held) = state.held.remove(id)
+            {
+                let mut heard = false;
+                for (wait, index) in held.waiting {
                     if let Some(wait) = wait.upgrade() {
-                        wait.answer(index, Ok(()));
+                        heard |= wait.answer(index, Ok(()));
                     }
+                }
+                if !heard && held.whole {
+                    state.unheard.add(*id);
                 }
             }
         }
@@ -240,15 +283,15 @@ impl Wait {
         Arc::new(Self { answers: Mutex::new(vec![None; messages]), missing: AtomicUsize::new(messages), over: Notify::new() })
     }
 
-    /// The first answer for a message counts.
-    fn answer(&self, index: usize, answer: Result<(), PublishError>) {
-        let slot = &mut self.answers.lock().unwrap_or_else(PoisonError::into_inner)[index];
-        if slot.is_none() {
-            *slot = Some(answer);
-            if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-                self.over.notify_one();
-            }
+    /// The first answer for a message counts; says whether this was it, and somebody is there to hear it.
+    fn answer(&self, index: usize, answer: Result<(), PublishError>) -> bool {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot @ None) = answers.get_mut(index) else { return false };
+        *slot = Some(answer);
+        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.over.notify_one();
         }
+        true
     }
 
     /// Waits until every message has its answer.
