@@ -74,7 +74,7 @@ impl Default for SimulatorConfig {
             lateness: Lateness::none(),
             time_scale: 1.0,
             rate_limits: Vec::new(),
-            rate_window: Duration::from_secs(60),
+            rate_window: Duration::from_mins(1),
             batch_limit: None,
             versions: Versions::Fresh,
             quirks: Quirks::default(),
@@ -113,7 +113,7 @@ impl Lateness {
             task_delay: (Duration::from_millis(600), Duration::from_secs(30)),
             read_lag: Duration::from_secs(30),
             factor_lag: Duration::from_secs(45),
-            event_lag: Duration::from_secs(60),
+            event_lag: Duration::from_mins(1),
             answer: (Duration::from_millis(150), Duration::from_millis(1_500)),
         }
     }
@@ -142,6 +142,11 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
+    /// One limit for every path.
+    pub fn everywhere(per_minute: u32) -> Vec<Self> {
+        vec![Self { path: String::new(), per_minute }]
+    }
+
     /// The limits that are published: events 10, events-stream 50, last-active dates 200 a minute.
     pub fn published() -> Vec<Self> {
         [("/events-stream", 50), ("/events", 10), ("/last-active-dates", 200)]
@@ -234,6 +239,16 @@ pub enum UnlistedScope {
     Refused,
 }
 
+/// What `mfaEnabled` is for an account whose policy delegates to single sign-on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DelegatedFactor {
+    /// `false`, as the factor is not here.
+    False,
+    /// The field is not there.
+    LeftOut,
+}
+
 /// How the simulator settles what the documentation leaves open. Each choice was made for being the more awkward one
 /// that a reader of the documentation must still expect, or the likelier one where both are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,6 +268,8 @@ pub struct Quirks {
     pub deactivated: Deactivated,
     /// Default: allowed.
     pub unlisted_scope: UnlistedScope,
+    /// Default: false.
+    pub delegated_factor: DelegatedFactor,
     /// How long a task can be read, in seconds of the simulator's clock. Default one hour.
     pub task_life_seconds: u64,
     /// Whether a 429 carries `Retry-After`, which is not documented. Default: no.
@@ -269,6 +286,7 @@ impl Default for Quirks {
             bad_address: BadAddress::FailsAlone,
             deactivated: Deactivated::CanMove,
             unlisted_scope: UnlistedScope::Allowed,
+            delegated_factor: DelegatedFactor::False,
             task_life_seconds: 3_600,
             retry_after: false,
         }

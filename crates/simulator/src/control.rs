@@ -17,6 +17,7 @@ use crate::state::Sim;
 
 pub use faults::Chaos;
 pub use truth::Info;
+pub(crate) use truth::information;
 
 /// All paths of the control side.
 pub(crate) fn router(sim: &Sim) -> Router {

@@ -124,7 +124,8 @@ const fn decides(kind: &FaultKind) -> bool {
         | FaultKind::StaleRead { .. }
         | FaultKind::NeverApplied { .. }
         | FaultKind::AppliedLate { .. }
-        | FaultKind::PartialBatch => false,
+        | FaultKind::PartialBatch { .. }
+        | FaultKind::Meanwhile { .. } => false,
         FaultKind::TooManyRequests
         | FaultKind::ServerError { .. }
         | FaultKind::CutBefore

@@ -53,5 +53,6 @@ pub use organisation::people::{Enrolment, Reset, SignIn};
 pub use people::{EnrolAnswer, EnrolRequest, ResetAnswer, ResetRequest, SignInAnswer, SignInRequest};
 pub use policy::{Demand, PolicyRecord};
 pub use running::{Running, Simulator, StartError};
+pub use seed::csv::CsvError;
 pub use state::CallCount;
 pub use truth::{AccountTruth, Summary, TruthPage};

@@ -12,7 +12,7 @@ use crate::organisation::{micros, timestamp};
 use crate::state::lock;
 use crate::timeline::Moment;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// What a key has left on a path.
 #[derive(Debug, Clone, PartialEq, Eq)]

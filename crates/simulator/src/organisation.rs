@@ -46,6 +46,8 @@ pub(crate) struct Organisation {
     pub(crate) events: events::Events,
     by_id: HashMap<Arc<str>, usize>,
     by_email: HashMap<Arc<str>, usize>,
+    /// Who held an address before, for reads by replicas that are behind.
+    former_holders: HashMap<Arc<str>, Vec<usize>>,
     sessions: HashMap<u64, usize>,
     tasks: HashMap<Arc<str>, moves::Task>,
     task_ends: BTreeMap<(Moment, u64), Arc<str>>,
@@ -69,6 +71,7 @@ impl Organisation {
             events: events::Events::default(),
             by_id: HashMap::with_capacity(accounts.len()),
             by_email: HashMap::with_capacity(accounts.len()),
+            former_holders: HashMap::new(),
             sessions: HashMap::new(),
             tasks: HashMap::new(),
             task_ends: BTreeMap::new(),
@@ -124,6 +127,14 @@ impl Organisation {
         self.by_email.get(email).copied()
     }
 
+    /// Who holds an address as a replica at `moment` shows it.
+    pub(crate) fn holder_at(&self, email: &str, moment: Moment) -> Option<usize> {
+        let email = email.to_lowercase();
+        let former = self.former_holders.get(email.as_str()).into_iter().flatten().copied();
+        let mut candidates = self.by_email.get(email.as_str()).copied().into_iter().chain(former);
+        candidates.find(|slot| self.accounts[*slot].email_at(moment) == email)
+    }
+
     /// The index of a policy that still exists.
     pub(crate) fn find_policy(&self, id: &str) -> Option<usize> {
         self.policies.iter().position(|policy| policy.id == id && !policy.deleted)
@@ -141,6 +152,7 @@ impl Organisation {
             if self.by_email.get(&before.email) == Some(&slot) {
                 self.by_email.remove(&before.email);
             }
+            self.former_holders.entry(Arc::clone(&before.email)).or_default().push(slot);
             if !after.gone {
                 self.by_email.insert(Arc::clone(&after.email), slot);
             }

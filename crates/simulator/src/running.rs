@@ -8,9 +8,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::SimulatorConfig;
+use crate::control::Info;
 use crate::handle::Truth;
+use crate::seed::csv::CsvError;
 use crate::state::{Sim, State};
-use crate::{control, http, people, server, state};
+use crate::{control, http, people, server};
 
 /// Why a simulator cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The accounts come from a file that cannot be used.
+    #[error(transparent)]
+    Csv(#[from] CsvError),
     /// A setting that cannot work.
     #[error("{setting} is {value}; it must be more than 0")]
     Setting {
@@ -60,8 +65,7 @@ impl Simulator {
         check(&config)?;
         let (provider, provider_url) = listen(config.listen).await?;
         let (side, control_url) = listen(config.control_listen).await?;
-        let accounts = state::accounts(&config);
-        let sim: Sim = Arc::new(State::new(&config, accounts, (provider_url.clone(), control_url.clone())));
+        let sim: Sim = Arc::new(State::new(&config, (provider_url.clone(), control_url.clone()))?);
         let public = http::router(&sim).merge(people::router(&sim));
         let (stop, stopped) = watch::channel(false);
         let tasks = vec![
@@ -96,6 +100,11 @@ impl Running {
     /// The ground truth and the control of this simulator, in this process.
     pub fn truth(&self) -> Truth {
         Truth::new(Arc::clone(&self.sim))
+    }
+
+    /// What this simulator is: its addresses, organisation and policies.
+    pub fn info(&self) -> Info {
+        control::information(&self.sim)
     }
 
     /// Stops: no new connection is taken, and those that are open are cut.

@@ -1,5 +1,8 @@
 //! The accounts of an organisation, made from a seed: the well-known people first, then as many others as asked for.
 
+pub(crate) mod csv;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
@@ -7,16 +10,17 @@ use rand::{Rng, SeedableRng};
 
 use crate::account::{Account, Claim, Membership, Placed, Source, Status, Token};
 use crate::config::SimulatorConfig;
+use crate::policy::{self, PolicyRecord};
 use crate::timeline::{Moment, Timeline};
 use crate::well_known::{self as known, DOMAIN, Person, UNVERIFIED_DOMAIN};
 
 /// Indexes into [`crate::policy::well_known`].
-pub(crate) mod place {
-    pub(crate) const EVERYONE: usize = 0;
-    pub(crate) const ENGINEERING: usize = 1;
-    pub(crate) const SINGLE_SIGN_ON: usize = 3;
-    pub(crate) const UNMAPPED: usize = 4;
-    pub(crate) const GUESTS: usize = 5;
+mod place {
+    pub(super) const EVERYONE: usize = 0;
+    pub(super) const ENGINEERING: usize = 1;
+    pub(super) const SINGLE_SIGN_ON: usize = 3;
+    pub(super) const UNMAPPED: usize = 4;
+    pub(super) const GUESTS: usize = 5;
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -36,20 +40,35 @@ const LAST: [&str; 40] = [
 ];
 const COMBINATIONS: usize = FIRST.len() * LAST.len();
 
-/// All accounts of the organisation that `config` asks for, as they are at `now`.
-pub(crate) fn accounts(config: &SimulatorConfig, now: Moment) -> Vec<Account> {
+/// The policies and all accounts of the organisation that `config` asks for, as they are at `now`.
+///
+/// # Errors
+/// [`csv::CsvError`] if they come from a file that cannot be used.
+pub(crate) fn organisation(config: &SimulatorConfig, now: Moment) -> Result<(Vec<PolicyRecord>, Vec<Account>), csv::CsvError> {
     let mut seed = Seed { rng: StdRng::seed_from_u64(config.seed), now_ms: now / 1_000, offset: 0, made: 0 };
     seed.offset = seed.rng.random_range(0..COMBINATIONS);
+    let mut policies = policy::well_known();
     let mut accounts = well_known_people(&mut seed);
+    match &config.csv {
+        None => generate(config, &mut seed, &mut accounts),
+        Some(path) => {
+            let taken: HashSet<String> = accounts.iter().map(|account| account.email.now().to_string()).collect();
+            accounts.extend(csv::read(path, &mut seed, &mut policies, &taken)?);
+        }
+    }
+    Ok((policies, accounts))
+}
+
+fn generate(config: &SimulatorConfig, seed: &mut Seed, accounts: &mut Vec<Account>) {
     let managed = |accounts: &[Account]| accounts.iter().filter(|account| account.claim == Claim::Managed).count();
-    let mut wanted = config.accounts.saturating_sub(managed(&accounts));
+    let mut wanted = config.accounts.saturating_sub(managed(accounts));
     accounts.reserve(wanted + wanted / MANAGED_FOR_ONE_UNMANAGED);
     for n in 1..=config.stranded.min(wanted) {
-        accounts.push(seed.at_home(known::stranded_email(n), Factor::Absent));
+        accounts.push(seed.at_home(&known::stranded_email(n), Factor::Absent));
         wanted -= 1;
     }
     for n in 1..=config.lost_phones.min(wanted) {
-        accounts.push(seed.at_home(known::lost_phone_email(n), Factor::Lost));
+        accounts.push(seed.at_home(&known::lost_phone_email(n), Factor::Lost));
         wanted -= 1;
     }
     for n in 0..wanted {
@@ -58,11 +77,9 @@ pub(crate) fn accounts(config: &SimulatorConfig, now: Moment) -> Vec<Account> {
             accounts.push(seed.unmanaged());
         }
     }
-    accounts
 }
 
-/// The well-known people only, for organisations that come from a file.
-pub(crate) fn well_known_people(seed: &mut Seed) -> Vec<Account> {
+fn well_known_people(seed: &mut Seed) -> Vec<Account> {
     let mut people: Vec<Account> = known::PEOPLE.iter().map(|person| seed.person(person)).collect();
     for account in &mut people {
         shape(account, seed.now_ms);
@@ -116,7 +133,7 @@ enum Factor {
 }
 
 /// Where names, ids and dates come from.
-pub(crate) struct Seed {
+struct Seed {
     rng: StdRng,
     now_ms: i64,
     offset: usize,
@@ -124,13 +141,8 @@ pub(crate) struct Seed {
 }
 
 impl Seed {
-    /// A source of ids and dates for accounts whose names are known.
-    pub(crate) fn new(seed: u64, now: Moment) -> Self {
-        Self { rng: StdRng::seed_from_u64(seed), now_ms: now / 1_000, offset: 0, made: 0 }
-    }
-
     /// An account at home in the default policy with a factor in use, seen today.
-    pub(crate) fn account(&mut self, id: Arc<str>, name: &str, email: &str) -> Account {
+    fn account(&mut self, id: Arc<str>, name: &str, email: &str) -> Account {
         let created = self.now_ms - self.rng.random_range(400..1_500) * DAY_MS;
         let version = self.now_ms - self.rng.random_range(DAY_MS..390 * DAY_MS);
         Account {
@@ -158,15 +170,20 @@ impl Seed {
         self.account(person.id.into(), person.name, person.email)
     }
 
+    /// A new UUID.
+    fn uuid(&mut self) -> String {
+        uuid::Builder::from_random_bytes(self.rng.random()).into_uuid().to_string()
+    }
+
     /// A new account id; most have the present form, a few an older one.
-    pub(crate) fn account_id(&mut self) -> Arc<str> {
+    fn account_id(&mut self) -> Arc<str> {
         self.made += 1;
-        let uuid = uuid::Builder::from_random_bytes(self.rng.random()).into_uuid();
+        let uuid = self.uuid();
         if self.made.is_multiple_of(97) {
             return format!("557058:{uuid}").into();
         }
         if self.made.is_multiple_of(50) {
-            return uuid.simple().to_string()[..24].into();
+            return uuid.replace('-', "")[..24].into();
         }
         format!("712020:{uuid}").into()
     }
@@ -181,9 +198,9 @@ impl Seed {
         (format!("{first} {last}"), format!("{}.{}{number}", first.to_lowercase(), last.to_lowercase()))
     }
 
-    fn at_home(&mut self, email: String, factor: Factor) -> Account {
+    fn at_home(&mut self, email: &str, factor: Factor) -> Account {
         let (id, (name, _)) = (self.account_id(), self.name());
-        let mut account = self.account(id, &name, &email);
+        let mut account = self.account(id, &name, email);
         match factor {
             Factor::Absent => account.factor = Timeline::new(false),
             Factor::Lost => account.lost = true,
@@ -215,8 +232,7 @@ impl Seed {
     }
 
     fn token(&mut self, created_ms: i64) -> Token {
-        let id = uuid::Builder::from_random_bytes(self.rng.random()).into_uuid().to_string();
-        Token { id, label: "reporting".into(), created_ms }
+        Token { id: self.uuid(), label: "reporting".into(), created_ms }
     }
 
     fn unmanaged(&mut self) -> Account {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -32,15 +32,15 @@ struct WasCut;
 
 /// Binds `address`; port 0 stands for a free one below 32000.
 pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    static TURN: AtomicU16 = AtomicU16::new(0);
+    static TURN: AtomicU32 = AtomicU32::new(0);
     if address.port() != 0 {
         return TcpListener::bind(address).await;
     }
-    let many = PORTS.end - PORTS.start;
-    let start = u16::try_from(std::process::id().wrapping_mul(7_919) % u32::from(many)).unwrap_or(0);
-    for _ in 0..many {
-        let turn = TURN.fetch_add(1, Ordering::Relaxed);
-        let port = PORTS.start + (u32::from(start) + u32::from(turn)) as u16 % many;
+    // Two processes seldom begin at the same port; two simulators of one process never try the same at once.
+    let begin = std::process::id().wrapping_mul(7_919);
+    for _ in PORTS {
+        let turn = begin.wrapping_add(TURN.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + u16::try_from(turn % u32::from(PORTS.end - PORTS.start)).unwrap_or(0);
         match TcpListener::bind(SocketAddr::new(address.ip(), port)).await {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             bound => return bound,

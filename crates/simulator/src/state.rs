@@ -12,8 +12,9 @@ use crate::faults::Faults;
 use crate::keys::{ApiKey, KeyRecord};
 use crate::limiter::Limiter;
 use crate::organisation::{Organisation, Settings, micros};
+use crate::seed;
+use crate::seed::csv::CsvError;
 use crate::timeline::Moment;
-use crate::{policy, seed};
 
 /// Takes a lock. A holder that panicked leaves data that is still whole: every change is a plain assignment.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -48,7 +49,11 @@ pub(crate) struct State {
 pub(crate) type Sim = Arc<State>;
 
 impl State {
-    pub(crate) fn new(config: &SimulatorConfig, accounts: Vec<crate::account::Account>, urls: (String, String)) -> Self {
+    /// The organisation that `config` asks for, reached at `urls` (provider, control).
+    ///
+    /// # Errors
+    /// [`CsvError`] if the accounts come from a file that cannot be used.
+    pub(crate) fn new(config: &SimulatorConfig, urls: (String, String)) -> Result<Self, CsvError> {
         let settings = Settings {
             lateness: config.lateness.faster(config.time_scale),
             versions: config.versions,
@@ -56,14 +61,15 @@ impl State {
             batch_limit: config.batch_limit,
         };
         let now = config.clock.now().timestamp_micros();
-        let mut organisation = Organisation::new(settings, policy::well_known(), accounts, config.seed);
+        let (policies, accounts) = seed::organisation(config, now)?;
+        let mut organisation = Organisation::new(settings, policies, accounts, config.seed);
         organisation.advance_to(now);
         let keys = config.keys.iter().map(|key| record(key, &mut organisation, now)).collect();
         let faults = Faults::new(config.seed);
         for fault in &config.faults {
             faults.set(fault.clone(), now);
         }
-        Self {
+        Ok(Self {
             organisation: Mutex::new(organisation),
             keys: Mutex::new(keys),
             faults,
@@ -73,7 +79,7 @@ impl State {
             provider_url: urls.0,
             control_url: urls.1,
             control_token: config.control_token.clone(),
-        }
+        })
     }
 
     /// The organisation, brought to the present.
@@ -128,9 +134,4 @@ impl State {
 fn record(key: &ApiKey, organisation: &mut Organisation, now: Moment) -> KeyRecord {
     let expires = now.saturating_add(micros(Duration::from_secs(key.life_seconds)));
     KeyRecord { key: key.clone(), id: organisation.new_id(), made: now, expires, revoked: false }
-}
-
-/// The accounts that `config` asks for.
-pub(crate) fn accounts(config: &SimulatorConfig) -> Vec<crate::account::Account> {
-    seed::accounts(config, config.clock.now().timestamp_micros())
 }

@@ -8,12 +8,14 @@ pub type Moment = i64;
 /// How many former values are kept. Older ones are forgotten: a stale read never reaches further back.
 const KEPT: usize = 16;
 
-/// A value with its recent past.
+type Past<T> = VecDeque<(Moment, T)>;
+
+/// A value with its recent past, which most values have not: an empty one takes no more than a pointer.
 #[derive(Debug, Clone)]
 pub(crate) struct Timeline<T> {
     now: T,
     since: Moment,
-    past: Option<Box<VecDeque<(Moment, T)>>>,
+    past: Option<Box<Past<T>>>,
 }
 
 impl<T> Timeline<T> {

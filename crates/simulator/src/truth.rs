@@ -8,6 +8,7 @@ use crate::policy::Demand;
 
 /// One account as it really is, whatever reads of the provider say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of one another, as the provider shows them")]
 pub struct AccountTruth {
     /// The provider's id.
     pub id: String,

@@ -35,9 +35,14 @@ pub struct Info {
 }
 
 pub(super) async fn info(State(sim): State<Sim>) -> Json<Info> {
+    Json(information(&sim))
+}
+
+/// What this simulator is.
+pub(crate) fn information(sim: &Sim) -> Info {
     let organisation = sim.organisation();
     let summary = organisation.summary([]);
-    Json(Info {
+    Info {
         provider_url: sim.provider_url.clone(),
         control_url: sim.control_url.clone(),
         organisation: ORGANISATION.into(),
@@ -46,7 +51,7 @@ pub(super) async fn info(State(sim): State<Sim>) -> Json<Info> {
         policies: organisation.policies.clone(),
         accounts: summary.accounts,
         managed: summary.managed,
-    })
+    }
 }
 
 #[derive(Deserialize)]
@@ -89,10 +94,17 @@ pub(super) struct LogQuery {
     #[serde(default)]
     since: u64,
     limit: Option<usize>,
+    account: Option<String>,
 }
 
 pub(super) async fn log(State(sim): State<Sim>, Query(query): Query<LogQuery>) -> Response {
-    Json(sim.organisation().effects_since(query.since, query.limit.unwrap_or(PAGE))).into_response()
+    let organisation = sim.organisation();
+    let limit = query.limit.unwrap_or(PAGE);
+    let Some(account) = query.account else {
+        return Json(organisation.effects_since(query.since, limit)).into_response();
+    };
+    let all = organisation.effects_since(query.since, usize::MAX).iter();
+    Json(all.filter(|effect| effect.account == account).take(limit).collect::<Vec<_>>()).into_response()
 }
 
 pub(super) async fn calls(State(sim): State<Sim>) -> Response {

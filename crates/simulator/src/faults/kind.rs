@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::organisation::drift::Drift;
 use crate::organisation::moves::Says;
 
 /// What goes wrong.
@@ -47,8 +48,12 @@ pub enum FaultKind {
         #[serde(default)]
         says: Says,
     },
-    /// `add-users` fails for a part of its users: for the fault's account, or else for the first, third and so on.
-    PartialBatch,
+    /// `add-users` fails for a part of its users.
+    PartialBatch {
+        /// For these, named by account id or address; none named: for the first, the third and so on.
+        #[serde(default)]
+        only: Vec<String>,
+    },
     /// A read shows what was true this long ago.
     StaleRead {
         /// Milliseconds.
@@ -76,6 +81,14 @@ pub enum FaultKind {
     TruncatedJson,
     /// 401, as if the key had been revoked.
     RevokedKey,
+    /// Just before the call is done, an account changes behind the caller's back: addresses swapped in mid-call,
+    /// a deletion between two calls.
+    Meanwhile {
+        /// The account that changes (not necessarily one that the request names).
+        account: String,
+        /// How.
+        drift: Drift,
+    },
     /// Nobody answers: every connection is cut before anything is done.
     Outage,
 }
@@ -194,7 +207,7 @@ impl Fault {
             FaultKind::NeverApplied { says: Says::Success },
             FaultKind::AppliedLate { by_ms, says: Says::Running },
             FaultKind::AppliedLate { by_ms, says: Says::Success },
-            FaultKind::PartialBatch,
+            FaultKind::PartialBatch { only: Vec::new() },
         ];
         let reads = ["POST *bulk-fetch", "POST *users/search"];
         let all = everywhere.map(|what| Self::on("", what)).into_iter();

@@ -1,24 +1,21 @@
 //! The API access API's read of the organisation's own keys: how an expiry can be watched.
 
 use axum::extract::{Path, State};
-use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::keys::KeyRecord;
 use crate::organisation::timestamp;
 use crate::state::{Sim, lock};
-use crate::well_known::{ADMINISTRATOR, ORGANISATION};
+use crate::well_known::ADMINISTRATOR;
 
-use super::answer;
+use super::answer::{self, Answer};
 use super::endpoint::Family;
 
 /// `GET /admin/api-access/v1/orgs/{orgId}/api-keys`: the keys that are not revoked, on one page.
-pub(super) async fn keys(State(sim): State<Sim>, Path(org): Path<String>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(Family::Access);
-    }
+pub(super) async fn keys(State(sim): State<Sim>, Path(org): Path<String>) -> Answer {
+    answer::know_organisation(Family::Access, &org)?;
     let keys: Vec<Value> = lock(&sim.keys).iter().filter(|record| !record.revoked).map(value).collect();
-    answer::ok(&json!({ "data": keys, "links": { "self": "", "prev": null, "next": null } }))
+    Ok(answer::ok(&json!({ "data": keys, "links": { "self": "", "prev": null, "next": null } })))
 }
 
 fn value(record: &KeyRecord) -> Value {

@@ -8,7 +8,27 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::well_known::ORGANISATION;
+
 use super::endpoint::Family;
+
+/// The answer that ends a request early. Boxed, as answers are large.
+pub(super) struct Refusal(Box<Response>);
+
+/// What a handler comes to.
+pub(super) type Answer = Result<Response, Refusal>;
+
+impl From<Response> for Refusal {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
 
 /// A JSON answer.
 pub(super) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
@@ -33,7 +53,7 @@ pub(super) fn empty(status: StatusCode) -> Response {
     status.into_response()
 }
 
-/// The gateway's own shape ("ProxyError").
+/// The gateway's own shape (`ProxyError`).
 pub(super) fn gateway(status: StatusCode, message: &str) -> Response {
     json_response(status, &json!({ "code": status.as_u16(), "message": message }))
 }
@@ -121,6 +141,9 @@ impl Family {
 }
 
 /// 404 of an organisation that the key does not manage.
-pub(super) fn no_organisation(family: Family) -> Response {
-    family.not_found("ADMIN-404-2", "The organization doesn't exist.")
+pub(super) fn know_organisation(family: Family, org: &str) -> Result<(), Refusal> {
+    if org == ORGANISATION {
+        return Ok(());
+    }
+    Err(family.not_found("ADMIN-404-2", "The organization doesn't exist.").into())
 }

@@ -1,8 +1,6 @@
 //! The audit log's reads: the stream to poll, the query, and which actions there are.
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::Response;
 use chrono::SecondsFormat;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,8 +11,9 @@ use crate::state::Sim;
 use crate::timeline::Moment;
 use crate::well_known::{ADMINISTRATOR, ORGANISATION};
 
+use super::answer::{self, Answer, Refusal};
+use super::cursor;
 use super::endpoint::Family;
-use super::{answer, cursor};
 
 const ORGANISATIONS: Family = Family::Organisations;
 /// The documented most events on a page, for both reads.
@@ -40,8 +39,8 @@ struct Window {
 }
 
 impl Ask {
-    fn window(&self, now: Moment, page: usize) -> Result<Window, Response> {
-        let bad = |code: &str, detail: &str| ORGANISATIONS.bad_request(code, detail);
+    fn window(&self, now: Moment, page: usize) -> Result<Window, Refusal> {
+        let bad = |code: &str, detail: &str| Refusal::from(ORGANISATIONS.bad_request(code, detail));
         let ms = |text: &Option<String>| text.as_deref().map(str::parse::<i64>).transpose();
         let dates = ms(&self.from).and_then(|from| ms(&self.to).map(|to| (from, to)));
         let (from, to) = dates.map_err(|_| bad("ADMIN-400-3", "from and to must be epoch milliseconds."))?;
@@ -60,16 +59,11 @@ impl Ask {
 
 /// `GET /admin/v1/orgs/{orgId}/events-stream`: in order of processing; the last page's cursor may be kept and used
 /// later for what came after.
-pub(super) async fn stream(State(sim): State<Sim>, Path(org): Path<String>, Query(ask): Query<Ask>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(ORGANISATIONS);
-    }
+pub(super) async fn stream(State(sim): State<Sim>, Path(org): Path<String>, Query(ask): Query<Ask>) -> Answer {
+    answer::know_organisation(ORGANISATIONS, &org)?;
     let organisation = sim.organisation();
     let now = organisation.now();
-    let window = match ask.window(now, 200) {
-        Ok(window) => window,
-        Err(response) => return response,
-    };
+    let window = ask.window(now, 200)?;
     let descending = ask.sort_order.as_deref() == Some("desc");
     let after = organisation.events.after(window.position, window.to).filter(|event| event.processed >= window.from);
     let found: Vec<Event> =
@@ -79,24 +73,19 @@ pub(super) async fn stream(State(sim): State<Sim>, Path(org): Path<String>, Quer
     let next = cursor::encode(&position);
     let url = format!("{}/admin/v1/orgs/{org}/events-stream?cursor={next}", sim.provider_url);
     let more = found.len() == window.limit;
-    answer::ok(&json!({
+    Ok(answer::ok(&json!({
         "data": events,
         "meta": { "next": next, "page_size": found.len() },
         "links": { "self": null, "prev": null, "next": more.then_some(url) },
-    }))
+    })))
 }
 
 /// `GET /admin/v1/orgs/{orgId}/events`: newest first, by the time of the event.
-pub(super) async fn query(State(sim): State<Sim>, Path(org): Path<String>, Query(ask): Query<Ask>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(ORGANISATIONS);
-    }
+pub(super) async fn query(State(sim): State<Sim>, Path(org): Path<String>, Query(ask): Query<Ask>) -> Answer {
+    answer::know_organisation(ORGANISATIONS, &org)?;
     let organisation = sim.organisation();
     let now = organisation.now();
-    let window = match ask.window(now, 30) {
-        Ok(window) => window,
-        Err(response) => return response,
-    };
+    let window = ask.window(now, 30)?;
     // Newest first: the cursor names the oldest event that was shown.
     let until = if ask.cursor.is_some() { window.position } else { (now, u64::MAX) };
     let wanted = |event: &&Event| {
@@ -110,18 +99,16 @@ pub(super) async fn query(State(sim): State<Sim>, Path(org): Path<String>, Query
     let next = found.last().filter(|_| more).map(|event| cursor::encode(&(event.processed, event.number)));
     let events: Vec<Value> = found.iter().map(|event| value(&organisation, event, false)).collect();
     let url = next.as_ref().map(|next| format!("{}/admin/v1/orgs/{org}/events?cursor={next}", sim.provider_url));
-    answer::ok(&json!({
+    Ok(answer::ok(&json!({
         "data": events,
         "meta": { "next": next, "page_size": found.len() },
         "links": { "self": null, "prev": null, "next": url },
-    }))
+    })))
 }
 
 /// `GET /admin/v1/orgs/{orgId}/event-actions`
-pub(super) async fn actions(Path(org): Path<String>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(ORGANISATIONS);
-    }
+pub(super) async fn actions(Path(org): Path<String>) -> Answer {
+    answer::know_organisation(ORGANISATIONS, &org)?;
     let action = |action: Action| {
         json!({
             "id": action.id(), "type": "event-actions",
@@ -132,7 +119,7 @@ pub(super) async fn actions(Path(org): Path<String>) -> Response {
         })
     };
     let actions: Vec<Value> = ACTIONS.into_iter().map(action).collect();
-    answer::json_response(StatusCode::OK, &json!({ "data": actions }))
+    Ok(answer::ok(&json!({ "data": actions })))
 }
 
 fn value(organisation: &Organisation, event: &Event, processed: bool) -> Value {

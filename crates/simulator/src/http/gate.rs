@@ -41,10 +41,25 @@ pub(super) async fn gate(State(sim): State<Sim>, path: MatchedPath, request: Req
         sim.count(UNKNOWN, StatusCode::METHOD_NOT_ALLOWED.as_u16());
         return answer::gateway(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
     };
+    let mut counted = Counted { sim: &sim, call: endpoint.call, status: 0 };
     let response = pass(&sim, endpoint, request, next).await;
-    let cut = response.extensions().get::<Cut>().is_some();
-    sim.count(endpoint.call, if cut { 0 } else { response.status().as_u16() });
+    if response.extensions().get::<Cut>().is_none() {
+        counted.status = response.status().as_u16();
+    }
     response
+}
+
+/// Counts a call when it ends, also when its caller has gone away before the answer.
+struct Counted<'a> {
+    sim: &'a Sim,
+    call: &'static str,
+    status: u16,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.sim.count(self.call, self.status);
+    }
 }
 
 async fn pass(sim: &Sim, endpoint: &'static Endpoint, request: Request, next: Next) -> Response {
@@ -73,6 +88,7 @@ async fn pass(sim: &Sim, endpoint: &'static Endpoint, request: Request, next: Ne
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
+    meanwhile(sim, &faults);
     request.extensions_mut().insert(bend(&faults));
     let response = with_allowance(sim, next.run(request).await, allowance.as_ref());
     after(response, &faults).await
@@ -141,10 +157,22 @@ fn instead(sim: &Sim, endpoint: &Endpoint, request: &Request, faults: &[FaultKin
         | FaultKind::AppliedTimedOut { .. }
         | FaultKind::NeverApplied { .. }
         | FaultKind::AppliedLate { .. }
-        | FaultKind::PartialBatch
+        | FaultKind::PartialBatch { .. }
         | FaultKind::StaleRead { .. }
+        | FaultKind::Meanwhile { .. }
         | FaultKind::TruncatedJson => None,
     })
+}
+
+/// What happens behind the caller's back between its last read and this call.
+fn meanwhile(sim: &Sim, faults: &[FaultKind]) {
+    for fault in faults {
+        if let FaultKind::Meanwhile { account, drift } = fault
+            && let Err(error) = sim.organisation().drift(account, drift.clone())
+        {
+            tracing::error!(%error, "a fault asked for a change that cannot be made");
+        }
+    }
 }
 
 /// What faults change about what the handler does.
@@ -155,7 +183,7 @@ fn bend(faults: &[FaultKind]) -> Call {
             FaultKind::StaleRead { by_ms } => call.stale = Some(Duration::from_millis(*by_ms)),
             FaultKind::NeverApplied { says } => call.twist = Twist::Never(*says),
             FaultKind::AppliedLate { by_ms, says } => call.twist = Twist::Late(Duration::from_millis(*by_ms), *says),
-            FaultKind::PartialBatch => call.twist = Twist::Partial(None),
+            FaultKind::PartialBatch { only } => call.twist = Twist::Partial(only.clone()),
             FaultKind::TooManyRequests
             | FaultKind::ServerError { .. }
             | FaultKind::Slow { .. }
@@ -167,6 +195,7 @@ fn bend(faults: &[FaultKind]) -> Call {
             | FaultKind::Html { .. }
             | FaultKind::TruncatedJson
             | FaultKind::RevokedKey
+            | FaultKind::Meanwhile { .. }
             | FaultKind::Outage => {}
         }
     }

@@ -3,7 +3,6 @@
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -13,7 +12,7 @@ use crate::organisation::Organisation;
 use crate::policy::Demand;
 use crate::state::Sim;
 
-use super::answer;
+use super::answer::{self, Answer, Refusal};
 use super::endpoint::Family;
 use super::users::date_time;
 
@@ -35,10 +34,10 @@ pub(super) struct Asked {
 }
 
 /// The slot of a managed account, or the answer that says why not.
-fn managed(organisation: &Organisation, id: &str) -> Result<usize, Response> {
-    let Some(slot) = organisation.find(id) else { return Err(USERS.not_found("", "")) };
+fn managed(organisation: &Organisation, id: &str) -> Result<usize, Refusal> {
+    let Some(slot) = organisation.find(id) else { return Err(USERS.not_found("", "").into()) };
     if organisation.accounts[slot].claim == Claim::Unmanaged {
-        return Err(answer::keyed(StatusCode::FORBIDDEN, "forbidden", &json!({})));
+        return Err(answer::keyed(StatusCode::FORBIDDEN, "forbidden", &json!({})).into());
     }
     Ok(slot)
 }
@@ -57,12 +56,9 @@ fn unallowed(organisation: &Organisation, slot: usize, privilege: &str) -> Optio
 }
 
 /// `GET /users/{id}/manage?privileges=`
-pub(super) async fn privileges(State(sim): State<Sim>, Path(id): Path<String>, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn privileges(State(sim): State<Sim>, Path(id): Path<String>, Query(asked): Query<Asked>) -> Answer {
     let organisation = sim.organisation();
-    let slot = match managed(&organisation, &id) {
-        Ok(slot) => slot,
-        Err(response) => return response,
-    };
+    let slot = managed(&organisation, &id)?;
     let asked = asked.privileges.as_deref().map(|list| list.split(',').map(str::trim).collect::<Vec<_>>());
     let wanted = |privilege: &&&str| asked.as_ref().is_none_or(|asked| asked.contains(*privilege));
     let answer = |privilege: &&str| {
@@ -73,7 +69,7 @@ pub(super) async fn privileges(State(sim): State<Sim>, Path(id): Path<String>, Q
         ((*privilege).to_owned(), value)
     };
     let body: Map<String, Value> = PRIVILEGES.iter().filter(wanted).map(answer).collect();
-    answer::ok(&body)
+    Ok(answer::ok(&body))
 }
 
 fn account_value(account: &Account) -> Value {
@@ -86,71 +82,63 @@ fn account_value(account: &Account) -> Value {
 }
 
 /// `GET /users/{id}/manage/profile`
-pub(super) async fn profile(State(sim): State<Sim>, Path(id): Path<String>) -> Response {
+pub(super) async fn profile(State(sim): State<Sim>, Path(id): Path<String>) -> Answer {
     let organisation = sim.organisation();
-    match managed(&organisation, &id) {
-        Ok(slot) => answer::ok(&json!({ "account": account_value(&organisation.accounts[slot]) })),
-        Err(response) => response,
-    }
+    let slot = managed(&organisation, &id)?;
+    Ok(answer::ok(&json!({ "account": account_value(&organisation.accounts[slot]) })))
 }
 
 /// `GET /users/{id}/manage/api-tokens`: a bare list.
-pub(super) async fn tokens(State(sim): State<Sim>, Path(id): Path<String>) -> Response {
+pub(super) async fn tokens(State(sim): State<Sim>, Path(id): Path<String>) -> Answer {
     let organisation = sim.organisation();
-    let slot = match managed(&organisation, &id) {
-        Ok(slot) => slot,
-        Err(response) => return response,
-    };
+    let slot = managed(&organisation, &id)?;
     let token =
         |token: &crate::account::Token| json!({ "id": token.id, "label": token.label, "createdAt": date_time(token.created_ms) });
     let tokens: Vec<Value> = organisation.accounts[slot].tokens.iter().map(token).collect();
-    answer::ok(&tokens)
+    Ok(answer::ok(&tokens))
 }
 
 /// `DELETE /users/{id}/manage/api-tokens/{tokenId}`
-pub(super) async fn delete_token(State(sim): State<Sim>, Path((id, token)): Path<(String, String)>) -> Response {
+pub(super) async fn delete_token(State(sim): State<Sim>, Path((id, token)): Path<(String, String)>) -> Answer {
     let mut organisation = sim.organisation();
-    match managed(&organisation, &id) {
-        Ok(slot) if organisation.revoke_token(slot, &token) => answer::empty(StatusCode::NO_CONTENT),
-        Ok(_) => USERS.not_found("", ""),
-        Err(response) => response,
+    let slot = managed(&organisation, &id)?;
+    if organisation.revoke_token(slot, &token) {
+        return Ok(answer::empty(StatusCode::NO_CONTENT));
     }
+    Err(USERS.not_found("", "").into())
 }
 
 /// `POST /users/{id}/manage/lifecycle/disable`
-pub(super) async fn disable(State(sim): State<Sim>, Path(id): Path<String>, body: Bytes) -> Response {
+pub(super) async fn disable(State(sim): State<Sim>, Path(id): Path<String>, body: Bytes) -> Answer {
     if !serde_json::from_slice::<Value>(&body).is_ok_and(|body| body.is_object()) {
-        return answer::keyed(StatusCode::BAD_REQUEST, "bodyParseFailure", &json!({}));
+        return Err(answer::keyed(StatusCode::BAD_REQUEST, "bodyParseFailure", &json!({})).into());
     }
     lifecycle(&sim, &id, Status::Inactive)
 }
 
 /// `POST /users/{id}/manage/lifecycle/enable`
-pub(super) async fn enable(State(sim): State<Sim>, Path(id): Path<String>) -> Response {
+pub(super) async fn enable(State(sim): State<Sim>, Path(id): Path<String>) -> Answer {
     lifecycle(&sim, &id, Status::Active)
 }
 
-fn lifecycle(sim: &Sim, id: &str, status: Status) -> Response {
+fn lifecycle(sim: &Sim, id: &str, status: Status) -> Answer {
     let mut organisation = sim.organisation();
-    let slot = match managed(&organisation, id) {
-        Ok(slot) => slot,
-        Err(response) => return response,
-    };
+    let slot = managed(&organisation, id)?;
     if let Some(key) = unallowed(&organisation, slot, "lifecycle.enablement") {
-        return answer::keyed(StatusCode::FORBIDDEN, "forbidden.action", &json!({ "key": key }));
+        return Err(answer::keyed(StatusCode::FORBIDDEN, "forbidden.action", &json!({ "key": key })).into());
     }
     let present = organisation.accounts[slot].status;
     if present == status {
-        return answer::empty(StatusCode::NO_CONTENT);
+        return Ok(answer::empty(StatusCode::NO_CONTENT));
     }
     if present == Status::Closed {
         let context = json!({
             "message": "The account is closed.", "accountId": id,
             "errorCodes": [{ "code": "account-closed", "message": "Cancel the deletion first." }],
         });
-        return answer::keyed(StatusCode::CONFLICT, "conflict.lifecycleErrors", &context);
+        return Err(answer::keyed(StatusCode::CONFLICT, "conflict.lifecycleErrors", &context).into());
     }
     let call = if status == Status::Active { "lifecycle enable" } else { "lifecycle disable" };
     organisation.set_status(slot, status, &Cause::Call { call: call.into() });
-    answer::empty(StatusCode::NO_CONTENT)
+    Ok(answer::empty(StatusCode::NO_CONTENT))
 }

@@ -1,7 +1,6 @@
 //! The Organizations API's reads of the organisation itself: domains, directories, and the pages of managed accounts.
 
 use axum::extract::{Path, Query, State};
-use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -9,9 +8,10 @@ use crate::account::{Account, Claim};
 use crate::state::Sim;
 use crate::well_known::{DIRECTORY, DOMAIN, ORGANISATION, ORGANISATION_NAME, UNVERIFIED_DOMAIN};
 
+use super::answer::{self, Answer};
+use super::cursor;
 use super::endpoint::Family;
 use super::users::date_time;
-use super::{answer, cursor};
 
 const ORGANISATIONS: Family = Family::Organisations;
 /// Managed accounts on a page. The provider publishes no number.
@@ -35,18 +35,16 @@ fn organisation(url: &str) -> Value {
 }
 
 /// `GET /admin/v1/orgs`
-pub(super) async fn list(State(sim): State<Sim>) -> Response {
+pub(super) async fn list(State(sim): State<Sim>) -> Answer {
     let url = &sim.provider_url;
     let links = json!({ "self": format!("{url}/admin/v1/orgs"), "prev": null, "next": null });
-    answer::ok(&json!({ "data": [organisation(url)], "links": links }))
+    Ok(answer::ok(&json!({ "data": [organisation(url)], "links": links })))
 }
 
 /// `GET /admin/v1/orgs/{orgId}`
-pub(super) async fn one(State(sim): State<Sim>, Path(org): Path<String>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(ORGANISATIONS);
-    }
-    answer::ok(&json!({ "data": organisation(&sim.provider_url) }))
+pub(super) async fn one(State(sim): State<Sim>, Path(org): Path<String>) -> Answer {
+    answer::know_organisation(ORGANISATIONS, &org)?;
+    Ok(answer::ok(&json!({ "data": organisation(&sim.provider_url) })))
 }
 
 /// Id, name and claim of each domain.
@@ -60,34 +58,28 @@ fn domain_value(url: &str, (id, name, status): (&str, &str, &str)) -> Value {
 }
 
 /// `GET /admin/v1/orgs/{orgId}/domains`
-pub(super) async fn domains(State(sim): State<Sim>, Path(org): Path<String>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(ORGANISATIONS);
-    }
+pub(super) async fn domains(State(sim): State<Sim>, Path(org): Path<String>) -> Answer {
+    answer::know_organisation(ORGANISATIONS, &org)?;
     let url = &sim.provider_url;
     let domains: Vec<Value> = DOMAINS.iter().map(|domain| domain_value(url, *domain)).collect();
     let links = json!({ "self": format!("{url}/admin/v1/orgs/{org}/domains"), "prev": null, "next": null });
-    answer::ok(&json!({ "data": domains, "links": links }))
+    Ok(answer::ok(&json!({ "data": domains, "links": links })))
 }
 
 /// `GET /admin/v1/orgs/{orgId}/domains/{domainId}`
-pub(super) async fn domain(State(sim): State<Sim>, Path((org, id)): Path<(String, String)>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(ORGANISATIONS);
-    }
+pub(super) async fn domain(State(sim): State<Sim>, Path((org, id)): Path<(String, String)>) -> Answer {
+    answer::know_organisation(ORGANISATIONS, &org)?;
     match DOMAINS.iter().find(|domain| domain.0 == id) {
-        Some(domain) => answer::ok(&json!({ "data": domain_value(&sim.provider_url, *domain) })),
-        None => ORGANISATIONS.not_found("ADMIN-404-3", "The domain doesn't exist."),
+        Some(domain) => Ok(answer::ok(&json!({ "data": domain_value(&sim.provider_url, *domain) }))),
+        None => Err(ORGANISATIONS.not_found("ADMIN-404-3", "The domain doesn't exist.").into()),
     }
 }
 
 /// `GET /admin/v2/orgs/{orgId}/directories`
-pub(super) async fn directories(Path(org): Path<String>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(ORGANISATIONS);
-    }
+pub(super) async fn directories(Path(org): Path<String>) -> Answer {
+    answer::know_organisation(ORGANISATIONS, &org)?;
     let directory = json!({ "directoryId": DIRECTORY, "name": "Local directory" });
-    answer::ok(&json!({ "data": [directory], "links": { "self": "", "prev": null, "next": null } }))
+    Ok(answer::ok(&json!({ "data": [directory], "links": { "self": "", "prev": null, "next": null } })))
 }
 
 #[derive(Serialize)]
@@ -122,14 +114,12 @@ impl<'a> ManagedUser<'a> {
 }
 
 /// `GET /admin/v1/orgs/{orgId}/users`: pages whose `links.next` is a whole address, unlike the v2 calls.
-pub(super) async fn managed_users(State(sim): State<Sim>, Path(org): Path<String>, Query(page): Query<Page>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(ORGANISATIONS);
-    }
+pub(super) async fn managed_users(State(sim): State<Sim>, Path(org): Path<String>, Query(page): Query<Page>) -> Answer {
+    answer::know_organisation(ORGANISATIONS, &org)?;
     let from = match page.cursor.as_deref().map(cursor::decode::<usize>) {
         None => 0,
         Some(Some(slot)) => slot,
-        Some(None) => return ORGANISATIONS.bad_request("ADMIN-400-1", "The cursor is invalid."),
+        Some(None) => return Err(ORGANISATIONS.bad_request("ADMIN-400-1", "The cursor is invalid.").into()),
     };
     let organisation = sim.organisation();
     let managed = |slot: &usize| {
@@ -141,5 +131,5 @@ pub(super) async fn managed_users(State(sim): State<Sim>, Path(org): Path<String
     let base = format!("{}/admin/v1/orgs/{org}/users", sim.provider_url);
     let next = slots.next().map(|slot| format!("{base}?cursor={}", cursor::encode(&slot)));
     let total = organisation.summary([]).managed;
-    answer::ok(&json!({ "data": users, "meta": { "total": total }, "links": { "self": base, "prev": null, "next": next } }))
+    Ok(answer::ok(&json!({ "data": users, "meta": { "total": total }, "links": { "self": base, "prev": null, "next": next } })))
 }

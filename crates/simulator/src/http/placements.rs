@@ -13,9 +13,8 @@ use serde_json::{Value, json};
 use crate::config::{UnknownIds, Versions};
 use crate::organisation::moves::{MoveFailure, MoveRefused};
 use crate::state::Sim;
-use crate::well_known::ORGANISATION;
 
-use super::answer;
+use super::answer::{self, Answer};
 use super::endpoint::Family;
 use super::gate::Call;
 
@@ -55,20 +54,20 @@ pub(super) async fn add_users(
     Path((org, policy)): Path<(String, String)>,
     Extension(call): Extension<Call>,
     body: Bytes,
-) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(CONTROL);
-    }
+) -> Answer {
+    answer::know_organisation(CONTROL, &org)?;
     let Ok(AddUsers { users }) = serde_json::from_slice(&body) else {
-        return CONTROL.bad_request("ADMIN-400-19", "Expected a body of the form {\"users\": [\"user@domain.com\"]}.");
+        return Err(CONTROL
+            .bad_request("ADMIN-400-19", "Expected a body of the form {\"users\": [\"user@domain.com\"]}.")
+            .into());
     };
     let accepted = sim.organisation().accept_move(&policy, users, &call.twist);
     match accepted {
         Ok(id) => {
             let link = format!("{}/admin/control/v1/orgs/{org}/auth-policy/task/{id}", sim.provider_url);
-            answer::json_response(StatusCode::ACCEPTED, &json!({ "taskId": &*id, "taskLink": link }))
+            Ok(answer::json_response(StatusCode::ACCEPTED, &json!({ "taskId": &*id, "taskLink": link })))
         }
-        Err(refused) => refusal(&refused),
+        Err(refused) => Err(refusal(&refused).into()),
     }
 }
 
@@ -90,12 +89,10 @@ fn refusal(refused: &MoveRefused) -> Response {
 }
 
 /// `GET …/auth-policy/task/{taskId}`
-pub(super) async fn task(State(sim): State<Sim>, Path((org, id)): Path<(String, String)>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(CONTROL);
-    }
+pub(super) async fn task(State(sim): State<Sim>, Path((org, id)): Path<(String, String)>) -> Answer {
+    answer::know_organisation(CONTROL, &org)?;
     let Some(view) = sim.organisation().task(&id) else {
-        return CONTROL.not_found("", "The task doesn't exist.");
+        return Err(CONTROL.not_found("", "The task doesn't exist.").into());
     };
     let mut body = serde_json::Map::new();
     let counters = [("inProgressCount", view.in_progress), ("successCount", view.success), ("failureCount", view.failure)];
@@ -105,7 +102,7 @@ pub(super) async fn task(State(sim): State<Sim>, Path((org, id)): Path<(String, 
         }
     }
     body.insert("failureReasons".into(), view.reasons.iter().map(reason).collect());
-    answer::ok(&Value::Object(body))
+    Ok(answer::ok(&Value::Object(body)))
 }
 
 fn reason((failure, emails): &(MoveFailure, Vec<String>)) -> Value {
@@ -119,12 +116,10 @@ pub(super) async fn bulk_fetch(
     Path(org): Path<String>,
     Extension(call): Extension<Call>,
     body: Bytes,
-) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(CONTROL);
-    }
+) -> Answer {
+    answer::know_organisation(CONTROL, &org)?;
     let Ok(BulkFetch { account_ids }) = serde_json::from_slice(&body) else {
-        return CONTROL.bad_request("ADMIN-400-19", "Expected a body of the form {\"accountIds\": [\"…\"]}.");
+        return Err(CONTROL.bad_request("ADMIN-400-19", "Expected a body of the form {\"accountIds\": [\"…\"]}.").into());
     };
     let mut organisation = sim.organisation();
     let lag: Duration = organisation.settings.lateness.read_lag;
@@ -135,7 +130,7 @@ pub(super) async fn bulk_fetch(
         let placed = known.and_then(|account| account.placement.at(moment).map(|placed| (account, placed)));
         let Some((account, placed)) = placed else {
             if organisation.settings.quirks.unknown_ids == UnknownIds::NotFound {
-                return CONTROL.not_found("", "One or more accounts don't exist.");
+                return Err(CONTROL.not_found("", "One or more accounts don't exist.").into());
             }
             continue;
         };
@@ -149,5 +144,5 @@ pub(super) async fn bulk_fetch(
             },
         });
     }
-    answer::ok(&placements)
+    Ok(answer::ok(&placements))
 }

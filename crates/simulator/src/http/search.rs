@@ -3,7 +3,6 @@
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -13,10 +12,11 @@ use crate::state::Sim;
 use crate::timeline::Moment;
 use crate::well_known::DIRECTORY;
 
+use super::answer::{self, Answer};
+use super::cursor;
 use super::endpoint::Family;
 use super::gate::Call;
-use super::users::{UserView, known_directory};
-use super::{answer, cursor};
+use super::users::{ORG_ADMIN, UserView, known_directory};
 
 const ORGANISATIONS: Family = Family::Organisations;
 /// The documented page size when none is asked for.
@@ -41,9 +41,9 @@ struct Query {
     #[serde(skip_serializing_if = "Option::is_none")]
     claim_status: Option<Claim>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    account_status: Option<OneOrMany<Status>>,
+    account_status: Option<Vec<Status>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    membership_status: Option<OneOrMany<Membership>>,
+    membership_status: Option<Vec<Membership>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mfa_enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,28 +55,13 @@ struct Query {
     #[serde(skip_serializing_if = "Option::is_none")]
     role_ids: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    resource_ids: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     expand: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<usize>,
-}
-
-/// The reference does not say whether a status filter is one word or a list; both are understood.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
-}
-
-impl<T: PartialEq> OneOrMany<T> {
-    fn holds(&self, value: &T) -> bool {
-        match self {
-            Self::One(one) => one == value,
-            Self::Many(many) => many.contains(value),
-        }
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,13 +76,11 @@ pub(super) async fn search(
     Path((org, directory)): Path<(String, String)>,
     Extension(call): Extension<Call>,
     body: Bytes,
-) -> Response {
-    if let Err(response) = known_directory(&org, &directory) {
-        return response;
-    }
+) -> Answer {
+    known_directory(&org, &directory)?;
     let Cursor { query, mut at } = match parse(&body) {
         Ok(parsed) => parsed,
-        Err(detail) => return ORGANISATIONS.bad_request("ADMIN-400-19", &detail),
+        Err(detail) => return Err(ORGANISATIONS.bad_request("ADMIN-400-19", &detail).into()),
     };
     let mut found = Vec::new();
     loop {
@@ -111,10 +94,9 @@ pub(super) async fn search(
             continue;
         }
         let roles = query.expand.iter().flatten().any(|field| field == "platformRoles");
-        let users: Vec<UserView<'_>> =
-            found.iter().map(|slot| UserView::of(&organisation.accounts[*slot], moment, roles)).collect();
+        let users: Vec<UserView<'_>> = found.iter().map(|slot| UserView::of(&organisation, *slot, moment, roles)).collect();
         let next = next.map(|at| cursor::encode(&Cursor { query: Query { cursor: None, ..query.clone() }, at }));
-        return answer::ok(&json!({ "data": users, "links": { "self": "", "prev": null, "next": next } }));
+        return Ok(answer::ok(&json!({ "data": users, "links": { "self": "", "prev": null, "next": next } })));
     }
 }
 
@@ -131,19 +113,22 @@ fn parse(body: &[u8]) -> Result<Cursor, String> {
 
 /// Adds what matches, from position `at` on; the answer is where to go on, `None` at the end.
 fn look(organisation: &Organisation, query: &Query, at: usize, moment: Moment, found: &mut Vec<usize>) -> Option<usize> {
-    let (length, slot): (usize, Box<dyn Fn(usize) -> Option<usize> + '_>) = if let Some(emails) = &query.emails {
-        (emails.len(), Box::new(|index| organisation.find_email(&emails[index])))
-    } else if let Some(ids) = &query.account_ids {
-        (ids.len(), Box::new(|index| organisation.find(&ids[index])))
-    } else {
-        (organisation.accounts.len(), Box::new(Some))
+    let length = match (&query.emails, &query.account_ids) {
+        (Some(emails), _) => emails.len(),
+        (None, Some(ids)) => ids.len(),
+        (None, None) => organisation.accounts.len(),
     };
     let end = length.min(at.saturating_add(STRIDE));
     for index in at..end {
         if found.len() == query.page() {
             return Some(index);
         }
-        let Some(slot) = slot(index) else { continue };
+        let slot = match (&query.emails, &query.account_ids) {
+            (Some(emails), _) => organisation.holder_at(&emails[index], moment),
+            (None, Some(ids)) => organisation.find(&ids[index]),
+            (None, None) => Some(index),
+        };
+        let Some(slot) = slot else { continue };
         if query.matches(&organisation.accounts[slot], moment) && !found.contains(&slot) {
             found.push(slot);
         }
@@ -185,18 +170,23 @@ impl Query {
         };
         !account.gone
             && self.account_ids.as_ref().is_none_or(|ids| ids.iter().any(|id| **id == *account.id))
-            && named(&self.emails, account.email.now())
+            && named(&self.emails, email)
             && named(&self.email_domains, domain)
             && named(&self.directory_ids, DIRECTORY)
             && self.claim_status.is_none_or(|status| status == account.claim)
-            && self.account_status.as_ref().is_none_or(|status| status.holds(&account.status))
-            && self.membership_status.as_ref().is_none_or(|status| status.holds(&account.membership))
+            && self.account_status.as_ref().is_none_or(|status| status.contains(&account.status))
+            && self.membership_status.as_ref().is_none_or(|status| status.contains(&account.membership))
             && self.mfa_enabled.is_none_or(|enabled| managed && *account.factor.at(moment) == enabled)
-            // The simulated organisation has no groups, and one role.
+            // The simulated organisation has neither groups nor resources, and two roles.
             && self.group_ids.is_none()
-            && self.role_ids.as_ref().is_none_or(|_| account.administrator)
+            && self.resource_ids.is_none()
+            && self.role_ids.as_ref().is_none_or(|roles| roles.iter().any(|role| has_role(account, role)))
             && self.search_term.as_ref().is_none_or(|term| holds(&account.name, term) || holds(email, term))
     }
+}
+
+fn has_role(account: &Account, role: &str) -> bool {
+    role == "atlassian/user" || (role == ORG_ADMIN && account.administrator)
 }
 
 /// Whether `text` holds `term`, whatever the case. A term with blanks must be there as it is.

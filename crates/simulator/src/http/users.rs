@@ -2,18 +2,19 @@
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::account::{Account, Claim, Source};
-use crate::organisation::timestamp;
+use crate::config::DelegatedFactor;
+use crate::organisation::{Organisation, timestamp};
+use crate::policy::Demand;
 use crate::state::Sim;
 use crate::timeline::Moment;
-use crate::well_known::{DIRECTORY, ORGANISATION};
+use crate::well_known::DIRECTORY;
 
-use super::answer;
+use super::answer::{self, Answer, Refusal};
 use super::endpoint::Family;
 use super::gate::Call;
 
@@ -41,9 +42,12 @@ pub(super) struct UserView<'a> {
 }
 
 impl<'a> UserView<'a> {
-    /// The account as a replica at `moment` shows it.
-    pub(super) fn of(account: &'a Account, moment: Moment, roles: bool) -> Self {
+    /// The account in `slot` as a replica at `moment` shows it.
+    pub(super) fn of(organisation: &'a Organisation, slot: usize, moment: Moment, roles: bool) -> Self {
+        let account = &organisation.accounts[slot];
         let managed = account.claim == Claim::Managed;
+        let delegated = organisation.demand(slot) == Demand::Delegated;
+        let hidden = delegated && organisation.settings.quirks.delegated_factor == DelegatedFactor::LeftOut;
         Self {
             account_id: &account.id,
             name: &account.name,
@@ -56,14 +60,17 @@ impl<'a> UserView<'a> {
             management_source: managed.then_some(account.source),
             membership_status: account.membership,
             added_to_org: date_time(account.created),
-            mfa_enabled: managed.then(|| *account.factor.at(moment)),
+            mfa_enabled: (managed && !hidden).then(|| *account.factor.at(moment)),
             platform_roles: roles.then(|| platform_roles(account)),
         }
     }
 }
 
+/// The role of an organisation administrator.
+pub(super) const ORG_ADMIN: &str = "atlassian/org-admin";
+
 fn platform_roles(account: &Account) -> Vec<&'static str> {
-    if account.administrator { vec!["atlassian/org-admin"] } else { Vec::new() }
+    if account.administrator { vec![ORG_ADMIN] } else { Vec::new() }
 }
 
 /// Epoch milliseconds as the provider writes a time.
@@ -72,12 +79,10 @@ pub(super) fn date_time(ms: i64) -> String {
 }
 
 /// Whether a path names our organisation and its directory (`-` means all of them).
-pub(super) fn known_directory(org: &str, directory: &str) -> Result<(), Response> {
-    if org != ORGANISATION {
-        return Err(answer::no_organisation(ORGANISATIONS));
-    }
+pub(super) fn known_directory(org: &str, directory: &str) -> Result<(), Refusal> {
+    answer::know_organisation(ORGANISATIONS, org)?;
     if directory != "-" && directory != DIRECTORY {
-        return Err(ORGANISATIONS.not_found("ADMIN-UAM-404-1", "The directory doesn't exist."));
+        return Err(ORGANISATIONS.not_found("ADMIN-UAM-404-1", "The directory doesn't exist.").into());
     }
     Ok(())
 }
@@ -87,27 +92,23 @@ pub(super) async fn details(
     State(sim): State<Sim>,
     Path((org, directory, id)): Path<(String, String, String)>,
     Extension(call): Extension<Call>,
-) -> Response {
-    if let Err(response) = known_directory(&org, &directory) {
-        return response;
-    }
+) -> Answer {
+    known_directory(&org, &directory)?;
     let mut organisation = sim.organisation();
     let lag = organisation.settings.lateness.factor_lag;
     let moment = organisation.replica(lag, call.stale);
     let Some(slot) = organisation.find(&id) else {
-        return ORGANISATIONS.not_found("ADMIN-404-8", "The user doesn't exist.");
+        return Err(ORGANISATIONS.not_found("ADMIN-404-8", "The user doesn't exist.").into());
     };
-    answer::ok(&json!({ "data": UserView::of(&organisation.accounts[slot], moment, true) }))
+    Ok(answer::ok(&json!({ "data": UserView::of(&organisation, slot, moment, true) })))
 }
 
 /// `GET /admin/v1/orgs/{orgId}/directory/users/{accountId}/last-active-dates`
-pub(super) async fn last_active(State(sim): State<Sim>, Path((org, id)): Path<(String, String)>) -> Response {
-    if org != ORGANISATION {
-        return answer::no_organisation(ORGANISATIONS);
-    }
+pub(super) async fn last_active(State(sim): State<Sim>, Path((org, id)): Path<(String, String)>) -> Answer {
+    answer::know_organisation(ORGANISATIONS, &org)?;
     let organisation = sim.organisation();
     let Some(slot) = organisation.find(&id) else {
-        return ORGANISATIONS.not_found("ADMIN-404-8", "The user doesn't exist.");
+        return Err(ORGANISATIONS.not_found("ADMIN-404-8", "The user doesn't exist.").into());
     };
     let account = &organisation.accounts[slot];
     let day = |ms: i64| timestamp(ms.saturating_mul(1_000)).format("%Y-%m-%d").to_string();
@@ -119,11 +120,11 @@ pub(super) async fn last_active(State(sim): State<Sim>, Path((org, id)): Path<(S
         })
     });
     let access: Vec<_> = access.collect();
-    answer::ok(&json!({
+    Ok(answer::ok(&json!({
         "data": {
             "product_access": access,
             "added_to_org": day(account.created), "added_to_org_timestamp": date_time(account.created),
         },
         "links": { "next": null },
-    }))
+    })))
 }

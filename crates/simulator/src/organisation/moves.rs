@@ -1,32 +1,24 @@
 //! Moving accounts between policies, as the provider does it: by address, accepted first and done later, and read
 //! through a task that has counters but no state.
 
+mod task;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::account::{Claim, Placed, Status};
-use crate::config::{AlreadyMember, BadAddress, Deactivated, FirstCounters, Resolve, Versions};
+use crate::config::{AlreadyMember, BadAddress, Deactivated, Resolve, Versions};
 use crate::effect::Cause;
 use crate::timeline::Moment;
 
 use super::{Organisation, micros};
 
+pub use task::Says;
+pub(crate) use task::{MoveFailure, MoveRefused, Task};
+
 /// A task never takes effect in more pieces than this.
 const PIECES: usize = 4;
-
-/// What a task's counters say while the truth is something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Says {
-    /// Still in progress.
-    #[default]
-    Running,
-    /// All done, without a failure.
-    Success,
-}
 
 /// What a fault makes of a move that is otherwise accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,61 +30,8 @@ pub(crate) enum Twist {
     Never(Says),
     /// It takes effect this much later than it would.
     Late(Duration, Says),
-    /// It fails for some of its users: for the account named, or else for every second one, the first included.
-    Partial(Option<String>),
-}
-
-/// Why one address was not moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum MoveFailure {
-    NotFound,
-    NotManaged,
-    Deactivated,
-    AlreadyMember,
-    PolicyGone,
-    Internal,
-}
-
-impl MoveFailure {
-    /// Status, title and detail as the task shows them. The wording is ours: the provider's is not published.
-    pub(crate) const fn details(self) -> (u16, &'static str, &'static str) {
-        match self {
-            Self::NotFound => (404, "User not found", "No account has this email address."),
-            Self::NotManaged => (400, "User is not managed", "The account isn't managed by this organization."),
-            Self::Deactivated => (400, "User is deactivated", "Deactivated accounts can't be moved between policies."),
-            Self::AlreadyMember => (409, "Already a member", "The user is already a member of this policy."),
-            Self::PolicyGone => (404, "Policy not found", "The authentication policy no longer exists."),
-            Self::Internal => (500, "Internal server error", "The user couldn't be added. Try again later."),
-        }
-    }
-}
-
-/// Why a whole `add-users` call was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MoveRefused {
-    UnknownPolicy,
-    NoUsers,
-    TooMany { limit: usize },
-    Malformed { email: String },
-    Unmovable { email: String, failure: MoveFailure },
-}
-
-/// One accepted `add-users` call.
-#[derive(Debug)]
-pub(crate) struct Task {
-    asked: usize,
-    succeeded: usize,
-    failed: BTreeMap<MoveFailure, Vec<String>>,
-    says_success: bool,
-}
-
-/// What a read of a task shows; `None` where the counter is missing.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TaskView {
-    pub(crate) in_progress: Option<usize>,
-    pub(crate) success: Option<usize>,
-    pub(crate) failure: Option<usize>,
-    pub(crate) reasons: Vec<(MoveFailure, Vec<String>)>,
+    /// It fails for these of its users, by account id or address; for none named, every second, the first included.
+    Partial(Vec<String>),
 }
 
 #[derive(Debug)]
@@ -156,8 +95,11 @@ impl Organisation {
     fn targets(&self, users: Vec<String>, twist: &Twist) -> Vec<Target> {
         let breaks = |position: usize, email: &str| match twist {
             Twist::Honest | Twist::Never(_) | Twist::Late(..) => false,
-            Twist::Partial(None) => position.is_multiple_of(2),
-            Twist::Partial(Some(account)) => self.find_email(email).is_some_and(|slot| *self.accounts[slot].id == **account),
+            Twist::Partial(only) if only.is_empty() => position.is_multiple_of(2),
+            Twist::Partial(only) => {
+                let id = self.find_email(email).map(|slot| &*self.accounts[slot].id);
+                only.iter().any(|name| name == email || Some(name.as_str()) == id)
+            }
         };
         let target = |(position, email): (usize, String)| {
             if breaks(position, &email) {
@@ -273,32 +215,5 @@ impl Organisation {
             account.placement.set(at, Some(Placed { policy, version }));
         });
         self.record_move(slot, at, policy);
-    }
-
-    /// What a read of the task shows now.
-    pub(crate) fn task(&self, id: &str) -> Option<TaskView> {
-        let task = self.tasks.get(id)?;
-        if task.says_success {
-            return Some(TaskView { in_progress: Some(0), success: Some(task.asked), failure: Some(0), reasons: Vec::new() });
-        }
-        let failure = task.failed.values().map(Vec::len).sum();
-        let begun = task.succeeded + failure > 0;
-        let reasons = task.failed.iter().map(|(failure, emails)| (*failure, emails.clone())).collect();
-        Some(match self.settings.quirks.first_counters {
-            FirstCounters::Zero if !begun => TaskView { in_progress: Some(0), success: Some(0), failure: Some(0), reasons },
-            FirstCounters::Absent if !begun => TaskView { in_progress: None, success: None, failure: None, reasons },
-            FirstCounters::Running | FirstCounters::Zero | FirstCounters::Absent => TaskView {
-                in_progress: Some(task.asked - task.succeeded - failure),
-                success: Some(task.succeeded),
-                failure: Some(failure),
-                reasons,
-            },
-        })
-    }
-
-    pub(super) fn forget_old_tasks(&mut self) {
-        while let Some(entry) = self.task_ends.first_entry().filter(|entry| entry.key().0 <= self.now) {
-            self.tasks.remove(&entry.remove());
-        }
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn admin(organisation: &Organisation, slot: usize) -> String {
             );
         }
         Some(Reset::NotManaged) => {
-            body.push_str("<p class=\"note\">You can't edit accounts that your organization doesn't manage.</p>")
+            body.push_str("<p class=\"note\">You can't edit accounts that your organization doesn't manage.</p>");
         }
         // The real page says nothing at all here, which is what sends people into the forum.
         Some(Reset::PolicyMandatory | Reset::PolicyDelegated | Reset::NoFactor | Reset::NoSuchAccount | Reset::Reset) => {}

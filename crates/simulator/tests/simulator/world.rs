@@ -1,8 +1,10 @@
 //! A running simulator with clients for all of its sides.
-#![expect(dead_code, reason = "each test binary uses its own part of the world")]
+
+use std::sync::Arc;
 
 use homeward_simulator::well_known::{DIRECTORY, ORGANISATION, key};
 use homeward_simulator::{EnrolAnswer, Enrolment, Reset, ResetAnswer, Running, SignInAnswer, Simulator, SimulatorConfig, Truth};
+use homeward_types::{Clock, ManualClock, Timestamp};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -53,32 +55,32 @@ impl World {
         response.json().await.unwrap()
     }
 
-    pub fn control_path(&self) -> String {
+    pub fn control_path() -> String {
         format!("/admin/control/v1/orgs/{ORGANISATION}")
     }
 
-    pub fn search_path(&self) -> String {
+    pub fn search_path() -> String {
         format!("/admin/v2/orgs/{ORGANISATION}/directories/{DIRECTORY}/users/search")
     }
 
-    pub fn add_users_path(&self, policy: &str) -> String {
-        format!("{}/auth-policy/{policy}/add-users", self.control_path())
+    pub fn add_users_path(policy: &str) -> String {
+        format!("{}/auth-policy/{policy}/add-users", Self::control_path())
     }
 
     /// Asks for a move; the answer is the task's id.
     pub async fn move_to(&self, policy: &str, emails: &[&str]) -> String {
-        let answer = self.post(&self.add_users_path(policy), json!({ "users": emails })).await;
+        let answer = self.post(&Self::add_users_path(policy), json!({ "users": emails })).await;
         let id = answer["taskId"].as_str().unwrap().to_owned();
-        assert_eq!(answer["taskLink"], format!("{}{}/auth-policy/task/{id}", self.running.provider_url, self.control_path()));
+        assert_eq!(answer["taskLink"], format!("{}{}/auth-policy/task/{id}", self.running.provider_url, Self::control_path()));
         id
     }
 
     pub async fn task(&self, id: &str) -> Value {
-        self.get(&format!("{}/auth-policy/task/{id}", self.control_path())).await
+        self.get(&format!("{}/auth-policy/task/{id}", Self::control_path())).await
     }
 
     pub async fn placements(&self, ids: &[&str]) -> Vec<Value> {
-        let path = format!("{}/users/auth-policies/bulk-fetch", self.control_path());
+        let path = format!("{}/users/auth-policies/bulk-fetch", Self::control_path());
         let Value::Array(placements) = self.post(&path, json!({ "accountIds": ids })).await else { panic!("not a bare list") };
         placements
     }
@@ -87,9 +89,10 @@ impl World {
         self.placements(&[id]).await.remove(0)
     }
 
+    /// The user of this address as the search shows it; null if there is none.
     pub async fn find(&self, email: &str) -> Value {
-        let mut answer = self.post(&self.search_path(), json!({ "emails": [email] })).await;
-        answer["data"][0].take()
+        let answer = self.post(&Self::search_path(), json!({ "emails": [email] })).await;
+        answer["data"].get(0).cloned().unwrap_or_default()
     }
 
     pub async fn sign_in(&self, email: &str, code: Option<&str>) -> SignInAnswer {
@@ -118,4 +121,16 @@ impl World {
             None => request.send().await.unwrap(),
         }
     }
+}
+
+/// The start of every test that owns the time.
+pub fn epoch() -> Timestamp {
+    Timestamp::from_timestamp(1_790_000_000, 0).unwrap()
+}
+
+/// A world whose time stands still until the test moves it.
+pub async fn still(config: SimulatorConfig) -> (World, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(epoch()));
+    let config = SimulatorConfig { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..config };
+    (World::with(config).await, clock)
 }

@@ -1,11 +1,10 @@
-//! The story over real HTTP: the login loop, the move, the sign-in, the enrolment and the way back.
+//! The story: the login loop, the move, the sign-in, the enrolment and the way back.
 
-mod world;
-
-use homeward_simulator::well_known::{LOST_PHONE, ORGANISATION, STORY, policy};
+use homeward_simulator::well_known::{LOST_PHONE, STORY, policy};
 use homeward_simulator::{Cause, Enrolment, Fact, Reset, SignIn};
 use serde_json::json;
-use world::World;
+
+use crate::world::World;
 
 #[tokio::test]
 async fn the_login_loop_ends_only_in_the_recovery_policy() {
@@ -56,11 +55,4 @@ async fn a_lost_factor_is_reset_only_outside_the_mandatory_policy() {
     assert_eq!(world.find(LOST_PHONE.email).await["mfaEnabled"], false);
     assert_eq!(world.reset(LOST_PHONE.id).await, (409, Reset::NoFactor));
     assert_eq!(world.sign_in(LOST_PHONE.email, None).await.outcome, SignIn::SignedIn);
-}
-
-#[tokio::test]
-async fn the_organisation_is_found_where_the_documentation_says() {
-    let world = World::start().await;
-    let orgs = world.get("/admin/v1/orgs").await;
-    assert_eq!(orgs["data"][0]["id"], ORGANISATION);
 }
