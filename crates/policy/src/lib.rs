@@ -1,1 +1,5 @@
-//! TODO
+//! Policy: owns leases, and alone moves accounts.
+//!
+//! Under construction.
+
+pub mod lease;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::PolicyId;
 
 /// The four ends of a lease that was opened, and the one of an id that never was.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseEnd {
     /// Seen back in its home policy.
