@@ -67,7 +67,8 @@ pub struct AccountRecord {
 }
 
 impl AccountRecord {
-    /// The account as the diagnosis takes it, with the careful reading of what is not known: not claimed, suspended.
+    /// The account as the diagnosis takes it, with the careful reading of what is not known: not claimed, suspended, an
+    /// administrator. A page of accounts does not say who administers; a search does.
     ///
     /// `None` without an address: such an account can be neither named to people nor moved.
     pub fn known(&self) -> Option<KnownAccount> {
@@ -81,7 +82,7 @@ impl AccountRecord {
                 Origin::SyncedFrom(provider) => Some(provider.clone()),
                 Origin::Here | Origin::Unknown => None,
             },
-            administrator: self.administrator.unwrap_or(false),
+            administrator: self.administrator.unwrap_or(true),
             last_active: self.last_active,
             mail_changed_at: None,
             learned_at: self.begun_at,

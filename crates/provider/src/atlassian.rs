@@ -147,7 +147,12 @@ impl IdentityProvider for AtlassianProvider {
         Ok(self.remove_token(account, token, priority).await?)
     }
 
-    async fn events_since(&self, cursor: Option<&Cursor>, from: Timestamp, priority: Priority) -> Result<EventPage, ProviderError> {
+    async fn events_since(
+        &self,
+        cursor: Option<&Cursor>,
+        from: Timestamp,
+        priority: Priority,
+    ) -> Result<EventPage, ProviderError> {
         Ok(self.events(cursor, from, priority).await?)
     }
 

@@ -16,7 +16,7 @@ use crate::priority::Priority;
 /// The length of a window where the provider names no end of it.
 const WINDOW: Duration = Duration::from_mins(1);
 /// First wait after a refusal without a time in it; doubles to [`WINDOW`].
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// No wait that a provider names is longer or shorter than this.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
@@ -110,7 +110,7 @@ impl Path {
             self.remaining = Some(left.saturating_sub(self.in_flight.saturating_sub(1)));
         }
         if let Some(by) = news.resets_in {
-            self.resets = Some(now + by.clamp(FIRST_WAIT, LONGEST_WAIT));
+            self.resets = Some(now + by.clamp(SHORTEST_WAIT, LONGEST_WAIT));
         }
         if !news.refused {
             self.refusals_in_row = 0;
@@ -121,9 +121,10 @@ impl Path {
         if !already {
             self.refusals_in_row = self.refusals_in_row.saturating_add(1);
         }
+        // An end of the window that is past already was written without its seconds, and says nothing.
         let wait = news
             .retry_after
-            .or(news.resets_in)
+            .or(news.resets_in.filter(|by| !by.is_zero()))
             .unwrap_or_else(|| backoff(FIRST_WAIT, WINDOW, self.refusals_in_row.saturating_sub(1)))
             .clamp(SHORTEST_WAIT, LONGEST_WAIT);
         self.blocked_until = self.blocked_until.max(Some(now + wait));
@@ -156,11 +157,8 @@ impl RateBudget {
             let now = Instant::now();
             let again = {
                 let mut paths = self.lock();
-                let state = paths.entry(path).or_insert_with(|| Path {
-                    limit: documented,
-                    remaining: documented,
-                    ..Path::default()
-                });
+                let state =
+                    paths.entry(path).or_insert_with(|| Path { limit: documented, remaining: documented, ..Path::default() });
                 match state.take(priority, now) {
                     None => return Ok(Permit { budget: self, path }),
                     Some(again) if again > deadline => return Err(again - now),

@@ -10,6 +10,8 @@ mod batch;
 mod budget;
 mod capabilities;
 mod care;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod event;
 mod moving;

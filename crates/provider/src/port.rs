@@ -22,6 +22,7 @@ pub trait IdentityProvider: Send + Sync + 'static {
     fn capabilities(&self) -> Capabilities;
 
     /// One part of the managed accounts; `None` begins. An account may appear twice when others come and go meanwhile.
+    /// Says little of each: who administers, where an account comes from and its factor need [`Self::find_accounts`].
     ///
     /// # Errors
     /// [`ProviderError`]; a cursor that the provider forgot is `PermanentForAccount`: begin again.
@@ -98,7 +99,12 @@ pub trait IdentityProvider: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ProviderError`]; a cursor that the provider forgot is `PermanentForAccount`: begin again from a time.
-    async fn events_since(&self, cursor: Option<&Cursor>, from: Timestamp, priority: Priority) -> Result<EventPage, ProviderError>;
+    async fn events_since(
+        &self,
+        cursor: Option<&Cursor>,
+        from: Timestamp,
+        priority: Priority,
+    ) -> Result<EventPage, ProviderError>;
 
     /// Whether the key may manage the account, and if not, why.
     ///

@@ -58,9 +58,10 @@ fn context_words(context: &Value) -> String {
 
 /// The provider's words as we pass them on: one line, not too long, no address in full.
 pub(super) fn tame(words: &str) -> String {
-    let masked = words.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).map(|word| {
-        if word.contains('@') { "(an address)" } else { word }
-    });
+    let masked = words
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .map(|word| if word.contains('@') { "(an address)" } else { word });
     let mut line = String::new();
     for word in masked {
         if line.chars().count() + word.chars().count() >= LONGEST {
@@ -84,14 +85,22 @@ mod tests {
     #[test]
     fn each_known_shape_is_read() {
         let shapes: [(&str, &str, &str); 5] = [
-            (r#"{"errors":[{"id":"1","status":"400","code":"ADMIN-400-1","title":"Bad","detail":"cursor"}]}"#, "ADMIN-400-1", "Bad: cursor"),
+            (
+                r#"{"errors":[{"id":"1","status":"400","code":"ADMIN-400-1","title":"Bad","detail":"cursor"}]}"#,
+                "ADMIN-400-1",
+                "Bad: cursor",
+            ),
             (r#"{"code":404,"message":"not here"}"#, "404", "not here"),
             (
                 r#"{"timestamp":"t","path":"/p","status":403,"error":"Forbidden","message":"no permission","requestId":"r"}"#,
                 "403",
                 "no permission",
             ),
-            (r#"{"key":"forbidden.unclaimedDomain","context":{"domain":"example.com"}}"#, "forbidden.unclaimedDomain", "domain example.com"),
+            (
+                r#"{"key":"forbidden.unclaimedDomain","context":{"domain":"example.com"}}"#,
+                "forbidden.unclaimedDomain",
+                "domain example.com",
+            ),
             (
                 r#"{"key":"conflict.lifecycleErrors","context":{"accountId":"1","errorCodes":[{"code":"a"},{"code":"b"}]}}"#,
                 "conflict.lifecycleErrors",

@@ -25,6 +25,12 @@ impl AtlassianProvider {
             Err(failed) if matches!(failed.code(), "forbidden.unclaimedDomain" | "forbidden.targetUnverified") => {
                 Ok(ManageCheck::MayNot(ManageRefusal::NotManaged))
             }
+            // Not ours, or not this key's: the directory knows which.
+            Err(failed) if failed.code() == "forbidden" => Ok(match self.details(account, priority).await? {
+                None => ManageCheck::NoSuchAccount,
+                Some(user) if user.unmanaged => ManageCheck::MayNot(ManageRefusal::NotManaged),
+                Some(_) => ManageCheck::MayNot(ManageRefusal::Other(failed.error.sentence)),
+            }),
             Err(failed) => Err(failed),
         }
     }
@@ -54,7 +60,13 @@ impl AtlassianProvider {
         })
     }
 
-    pub(super) async fn set_enabled(&self, account: &AccountId, enabled: bool, reason: &str, priority: Priority) -> Result<(), Failed> {
+    pub(super) async fn set_enabled(
+        &self,
+        account: &AccountId,
+        enabled: bool,
+        reason: &str,
+        priority: Priority,
+    ) -> Result<(), Failed> {
         let (endpoint, wanted): (&'static Endpoint, _) = if enabled { (&ENABLE, "active") } else { (&DISABLE, "inactive") };
         let path = [("account_id", account.as_str())];
         let mut call = Call::new(endpoint, priority).path(&path);

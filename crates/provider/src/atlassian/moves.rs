@@ -29,7 +29,8 @@ impl AtlassianProvider {
                         answers.push(answer(part, Err(failed.error.clone())));
                     }
                     if work.hopeless() {
-                        let unsent = refused_like(&failed.error, "not sent alone: all addresses before it were refused one by one");
+                        let unsent =
+                            refused_like(&failed.error, "not sent alone: all addresses before it were refused one by one");
                         answers.extend(work.give_up().into_iter().map(|rest| answer(&order.who[rest], Err(unsent.clone()))));
                     }
                 }
@@ -48,7 +49,8 @@ impl AtlassianProvider {
     async fn add_users(&self, order: &MoveOrder<'_>, part: &[(AccountId, Email)]) -> Result<TaskId, Failed> {
         let emails: Vec<&str> = part.iter().map(|(_, email)| email.as_str()).collect();
         let path = [("policyId", order.to.as_str())];
-        let call = Call::new(&ADD_USERS, order.priority).path(&path).body(json!({"users": emails})).send_before(order.send_before);
+        let call =
+            Call::new(&ADD_USERS, order.priority).path(&path).body(json!({"users": emails})).send_before(order.send_before);
         self.client.send(call).await?.parse(parse_task_id)
     }
 

@@ -155,19 +155,11 @@ pub const MANAGE: Endpoint =
 pub const MANAGE_PROFILE: Endpoint =
     read("GET /users/{account_id}/manage/profile", Missing::Account, Key::Unscoped, "3 User management, profile");
 /// Block an account's sign-in.
-pub const DISABLE: Endpoint = write(
-    "POST /users/{account_id}/manage/lifecycle/disable",
-    Missing::Account,
-    Key::Unscoped,
-    "3 User management, lifecycle",
-);
+pub const DISABLE: Endpoint =
+    write("POST /users/{account_id}/manage/lifecycle/disable", Missing::Account, Key::Unscoped, "3 User management, lifecycle");
 /// Let it sign in again.
-pub const ENABLE: Endpoint = write(
-    "POST /users/{account_id}/manage/lifecycle/enable",
-    Missing::Account,
-    Key::Unscoped,
-    "3 User management, lifecycle",
-);
+pub const ENABLE: Endpoint =
+    write("POST /users/{account_id}/manage/lifecycle/enable", Missing::Account, Key::Unscoped, "3 User management, lifecycle");
 /// The account's own tokens.
 pub const TOKENS: Endpoint =
     read("GET /users/{account_id}/manage/api-tokens", Missing::Account, Key::Unscoped, "3 User management, API tokens");

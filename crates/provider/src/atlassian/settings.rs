@@ -183,7 +183,8 @@ impl AtlassianSettings {
         let account = account.map_or("", AccountId::as_str);
         let encoded: String = url::form_urlencoded::byte_serialize(account.as_bytes()).collect();
         let text = self.admin_page_url.replace("{org_id}", &self.org_id).replace("{account_id}", &encoded);
-        let page = Url::parse(&text).map_err(|error| format!("{error}; expected an address like https://admin.atlassian.com/"))?;
+        let page =
+            Url::parse(&text).map_err(|error| format!("{error}; expected an address like https://admin.atlassian.com/"))?;
         match page.scheme() {
             "https" | "http" => Ok(page),
             other => Err(format!("{other} pages cannot be opened by people; expected https")),

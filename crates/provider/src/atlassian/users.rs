@@ -104,13 +104,7 @@ impl AtlassianProvider {
         answer.parse(|body| Ok(latest_activity(body.get("data").unwrap_or(&Value::Null))))
     }
 
-    async fn search_each(
-        &self,
-        names: &[&str],
-        by: Filter,
-        detail: Detail,
-        priority: Priority,
-    ) -> Result<Vec<User>, Failed> {
+    async fn search_each(&self, names: &[&str], by: Filter, detail: Detail, priority: Priority) -> Result<Vec<User>, Failed> {
         let bodies = names.chunks(by.size()).map(|part| match (by, detail) {
             (Filter::Emails, Detail::Plain) => json!({"emails": part, "limit": SEARCH_PAGE}),
             (Filter::Emails, Detail::Roles) => json!({"emails": part, "limit": SEARCH_PAGE, "expand": ["platformRoles"]}),
@@ -171,11 +165,18 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 /// A page of version 1: `links.next` is an address whose `cursor` we take; the address itself is never followed.
-pub(super) fn parse_managed_page(body: &Value, asked: Option<&Cursor>, begun_at: Timestamp) -> Result<Page<AccountRecord>, String> {
+pub(super) fn parse_managed_page(
+    body: &Value,
+    asked: Option<&Cursor>,
+    begun_at: Timestamp,
+) -> Result<Page<AccountRecord>, String> {
     let data = body.get("data").and_then(Value::as_array).ok_or("the answer holds no list of accounts")?;
     let items: Vec<AccountRecord> = data.iter().filter_map(|entry| managed_account(entry, begun_at)).collect();
     if items.len() < data.len() {
-        tracing::warn!(unreadable = data.len() - items.len(), "entries of the managed accounts have no usable id and were left out");
+        tracing::warn!(
+            unreadable = data.len() - items.len(),
+            "entries of the managed accounts have no usable id and were left out"
+        );
     }
     let next = match body.get("links").and_then(|links| text(links, "next")) {
         None => None,

@@ -58,12 +58,12 @@ async fn refusals_without_a_time_double_the_wait_until_one_goes_through() {
     let mut waits = Vec::new();
     for _ in 0..4 {
         let permit = budget.admit(PATH, None, Priority::Return, WINDOW).await.expect("it waits");
-        waits.push(permit.learn(RateNews { refused: true, ..RateNews::default() }).as_secs());
+        waits.push(permit.learn(RateNews { refused: true, ..RateNews::default() }).as_millis());
     }
     let permit = budget.admit(PATH, None, Priority::Return, WINDOW).await.expect("it waits");
     permit.learn(RateNews::default());
-    waits.push(permit.learn(RateNews { refused: true, ..RateNews::default() }).as_secs());
-    assert_eq!(waits, [1, 2, 4, 8, 1]);
+    waits.push(permit.learn(RateNews { refused: true, ..RateNews::default() }).as_millis());
+    assert_eq!(waits, [250, 500, 1_000, 2_000, 250]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,11 @@ async fn a_link_in_an_answer_is_never_followed() {
 #[tokio::test]
 async fn a_read_that_refuses_the_key_with_scopes_is_tried_once_with_the_other_and_that_is_remembered() {
     let stub = Stub::start(|request| {
-        if request.bearer() == Some("without") { Reply::json(200, &json!([])) } else { Reply::json(403, &json!({"code": 403, "message": "no"})) }
+        if request.bearer() == Some("without") {
+            Reply::json(200, &json!([]))
+        } else {
+            Reply::json(403, &json!({"code": 403, "message": "no"}))
+        }
     })
     .await;
     let mut settings = stub.settings();

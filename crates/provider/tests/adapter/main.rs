@@ -1,7 +1,8 @@
-//! The Atlassian adapter against a provider whose every byte the test chooses.
+//! The Atlassian adapter against a provider whose every byte the test chooses, and against the simulated organisation.
 
 mod keys_and_hosts;
 mod moving;
 mod reading;
+mod simulated;
 mod spans;
 mod stub;

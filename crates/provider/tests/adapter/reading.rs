@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use homeward_provider::{ErrorClass, Holder, IdentityProvider, Look, ManageCheck, ManageRefusal, Presence, Priority, Search, TokenId};
+use homeward_provider::{
+    ErrorClass, Holder, IdentityProvider, Look, ManageCheck, ManageRefusal, Presence, Priority, Search, TokenId,
+};
 use homeward_types::diagnosis::Claim;
 use homeward_types::{AccountId, Clock, Factor, SystemClock};
 use serde_json::{Value, json};
@@ -23,7 +25,8 @@ fn user(id: &str, email: &str) -> Value {
 
 #[tokio::test]
 async fn placements_are_read_in_batches_and_dated_before_the_request() {
-    let stub = Stub::start(|request| Reply::json(200, &request.list("accountIds").iter().map(|id| placement(id)).collect())).await;
+    let stub =
+        Stub::start(|request| Reply::json(200, &request.list("accountIds").iter().map(|id| placement(id)).collect())).await;
     let before = SystemClock.now();
     let read = stub.provider().read_placements(&ids(250), EVIDENCE).await.expect("an answer");
     assert_eq!(read.len(), 250);
@@ -41,7 +44,11 @@ async fn an_unknown_account_is_missing_whether_it_is_left_out_or_spoils_the_read
             let ids = request.list("accountIds");
             let known: Value = ids.iter().filter(|id| *id != "id-7").map(|id| placement(id)).collect();
             let missing = ids.iter().any(|id| id == "id-7");
-            if missing && spoils { Reply::json(404, &json!({"code": 404, "message": "no such account"})) } else { Reply::json(200, &known) }
+            if missing && spoils {
+                Reply::json(404, &json!({"code": 404, "message": "no such account"}))
+            } else {
+                Reply::json(200, &known)
+            }
         })
         .await;
         let read = stub.provider().read_placements(&ids(40), EVIDENCE).await.expect("an answer");
@@ -99,8 +106,9 @@ fn search(request: &Request) -> Vec<Value> {
 #[tokio::test]
 async fn factors_are_read_by_address_and_by_id_only_where_the_address_is_no_longer_theirs() {
     let stub = Stub::start(|request| Reply::json(200, &json!({"data": search(request), "links": {}}))).await;
-    let mut holders: Vec<Holder> =
-        (0..250).map(|n| Holder { account: account(&format!("id-{n}")), email: Some(email(&format!("p{n}@example.com"))) }).collect();
+    let mut holders: Vec<Holder> = (0..250)
+        .map(|n| Holder { account: account(&format!("id-{n}")), email: Some(email(&format!("p{n}@example.com"))) })
+        .collect();
     holders.push(Holder { account: account("id-1000"), email: None });
     let read = stub.provider().read_factors(&holders, EVIDENCE).await.expect("an answer");
     assert_eq!(read.len(), 251);
@@ -163,7 +171,9 @@ async fn gone_needs_the_providers_own_word_from_two_different_calls() {
         line if line.contains("/users/synced/") => {
             Reply::json(200, &json!({"lifecycle.enablement": {"allowed": false, "reason": {"key": "externalDirectory.scim"}}}))
         }
-        line if line.contains("/users/scoped/") => Reply::json(403, &json!({"key": "forbidden.insufficientScope", "context": {}})),
+        line if line.contains("/users/scoped/") => {
+            Reply::json(403, &json!({"key": "forbidden.insufficientScope", "context": {}}))
+        }
         line if line.contains("/directories/-/users/scoped") => Reply::json(200, &json!({"data": user("scoped", "s@x.com")})),
         _ => Reply::json(404, &json!({"key": "notFound", "context": {}})),
     })

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex};
 
 use homeward_provider::{IdentityProvider, Priority};
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
 use tracing::instrument::WithSubscriber;
+use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::stub::{Reply, Stub, account};

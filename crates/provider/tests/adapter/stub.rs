@@ -70,7 +70,7 @@ impl Reply {
                 headers.push((name, value.into()));
                 Self::Whole(status, headers, body)
             }
-            other => other,
+            other @ (Self::Cut | Self::CutInside(..) | Self::Endless(_) | Self::Silence) => other,
         }
     }
 }
@@ -183,8 +183,11 @@ async fn receive(socket: &mut TcpStream) -> Option<Request> {
 async fn answer(socket: &mut TcpStream, reply: Reply) -> bool {
     let sent = match reply {
         Reply::Whole(status, headers, body) => {
-            let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-            let text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len());
+            let mut text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
+            for (name, value) in headers {
+                text.extend([name, ": ", &value, "\r\n"]);
+            }
+            text.extend(["\r\n", &body]);
             return socket.write_all(text.as_bytes()).await.is_ok();
         }
         Reply::Cut => Ok(()),

@@ -70,9 +70,8 @@ fn news(headers: &HeaderMap, refused: bool, now: Timestamp) -> RateNews {
         limit: number("x-ratelimit-limit"),
         remaining: number("x-ratelimit-remaining"),
         resets_in: text("x-ratelimit-reset").and_then(parse_moment).map(until),
-        retry_after: text(RETRY_AFTER.as_str()).and_then(|text| {
-            text.parse().map(Duration::from_secs).ok().or_else(|| parse_moment(text).map(until))
-        }),
+        retry_after: text(RETRY_AFTER.as_str())
+            .and_then(|text| text.parse().map(Duration::from_secs).ok().or_else(|| parse_moment(text).map(until))),
         refused,
     }
 }

@@ -6,10 +6,8 @@ use crate::atlassian::fault::Fault;
 use crate::atlassian::paths::{Effect, Endpoint, Missing};
 use crate::error::{ErrorClass, ProviderError};
 
-/// Before a read that failed by chance is worth trying again.
-const SOON: Duration = Duration::from_secs(1);
-/// Before a trouble between us and the provider (a gateway's own page) is worth trying again.
-const LATER: Duration = Duration::from_secs(5);
+/// The least time before a call that failed by chance is worth trying again; callers wait longer from try to try.
+const SOON: Duration = Duration::from_millis(100);
 
 /// A call that did not succeed, with what the provider said.
 #[derive(Debug)]
@@ -66,18 +64,16 @@ impl Failed {
         let what = if error.is_timeout() { "no answer in time" } else { "the connection was cut before an answer" };
         match endpoint.effect {
             Effect::Read => Self::new(endpoint, ErrorClass::Retry { after: SOON }, None, what.into()),
-            Effect::Write { .. } => {
-                Self::new(endpoint, ErrorClass::Ambiguous, None, format!("{what}; it may have taken effect"))
-            }
+            Effect::Write { .. } => Self::new(endpoint, ErrorClass::Ambiguous, None, format!("{what}; it may have taken effect")),
         }
     }
 
     /// An answer came whose body could not be read or understood.
     pub(in crate::atlassian) fn unreadable(endpoint: &Endpoint, status: u16, reason: &str) -> Self {
         match endpoint.effect {
-            Effect::Read => Self::new(endpoint, ErrorClass::Retry { after: LATER }, Some(status), reason.into()),
+            Effect::Read => Self::new(endpoint, ErrorClass::Retry { after: SOON }, Some(status), reason.into()),
             Effect::Write { refusals } if status == 429 && refusals.contains(&status) => {
-                let failed = Self::new(endpoint, ErrorClass::Retry { after: LATER }, Some(status), reason.into());
+                let failed = Self::new(endpoint, ErrorClass::Retry { after: SOON }, Some(status), reason.into());
                 Self { error: failed.error.not_taken(), ..failed }
             }
             Effect::Write { .. } => {
@@ -140,20 +136,19 @@ fn class(endpoint: &Endpoint, status: u16, fault: &Fault, wait: Duration) -> Err
     match status {
         401 | 300..400 => ErrorClass::PermanentForOrganisation,
         403 if fault.code.starts_with("forbidden.action")
-            || fault.code == "forbidden.targetUnverified"
-            || fault.code == "forbidden.unclaimedDomain" =>
+            || matches!(fault.code.as_str(), "forbidden" | "forbidden.targetUnverified" | "forbidden.unclaimedDomain") =>
         {
             ErrorClass::PermanentForAccount
         }
         403 if fault.genuine => ErrorClass::PermanentForOrganisation,
-        404 if fault.genuine => match endpoint.missing {
+        404 if fault.genuine && !fault.empty => match endpoint.missing {
             Missing::Organisation => ErrorClass::PermanentForOrganisation,
             Missing::Policy => ErrorClass::PermanentForPolicy,
             Missing::Account => ErrorClass::PermanentForAccount,
         },
         400 | 409 | 413 | 422 => ErrorClass::PermanentForAccount,
         429 => ErrorClass::Retry { after: wait },
-        _ => ErrorClass::Retry { after: LATER },
+        _ => ErrorClass::Retry { after: SOON },
     }
 }
 

@@ -76,7 +76,9 @@ fn account_status(word: &str) -> Option<AccountStatus> {
 fn user_status(entry: &Value) -> Option<AccountStatus> {
     match account_status(text(entry, "accountStatus")?)? {
         AccountStatus::Active if text(entry, "membershipStatus") == Some("suspended") => Some(AccountStatus::Suspended),
-        status @ (AccountStatus::Active | AccountStatus::Suspended | AccountStatus::Deactivated | AccountStatus::Deleted) => Some(status),
+        status @ (AccountStatus::Active | AccountStatus::Suspended | AccountStatus::Deactivated | AccountStatus::Deleted) => {
+            Some(status)
+        }
     }
 }
 

@@ -7,18 +7,19 @@ const POLICY: ErrorClass = ErrorClass::PermanentForPolicy;
 const AMBIGUOUS: ErrorClass = ErrorClass::Ambiguous;
 const WAIT: Duration = Duration::from_secs(7);
 const ASKED_TO_WAIT: ErrorClass = ErrorClass::Retry { after: WAIT };
-const TRY_LATER: ErrorClass = ErrorClass::Retry { after: LATER };
+const TRY_LATER: ErrorClass = ErrorClass::Retry { after: SOON };
 
 const GENUINE: &str = r#"{"code": 400, "message": "words"}"#;
 const HTML: &str = "<html>Bad gateway</html>";
 
 /// For a move: the status, the body, what to do, and whether it proves "not taken".
-const MOVE: [(u16, &str, ErrorClass, bool); 20] = [
+const MOVE: [(u16, &str, ErrorClass, bool); 21] = [
     (400, GENUINE, ACCOUNT, true),
     (401, "", ORGANISATION, true),
     (401, GENUINE, ORGANISATION, true),
     (403, GENUINE, ORGANISATION, true),
     (404, GENUINE, POLICY, true),
+    (404, "", TRY_LATER, true),
     (429, "", ASKED_TO_WAIT, true),
     (429, HTML, ASKED_TO_WAIT, true),
     (400, HTML, AMBIGUOUS, false),
@@ -70,15 +71,13 @@ fn a_missing_thing_is_missing_only_by_the_providers_own_word() {
 #[test]
 fn a_refusal_for_one_account_is_not_one_of_the_key() {
     let refusal = |key: &str| Failed::refused(&DISABLE, 403, format!(r#"{{"key": "{key}", "context": {{}}}}"#).as_bytes(), WAIT);
-    for key in ["forbidden.action", "forbidden.targetUnverified", "forbidden.unclaimedDomain"] {
+    for key in ["forbidden", "forbidden.action", "forbidden.targetUnverified", "forbidden.unclaimedDomain"] {
         assert_eq!(refusal(key).error.class, ACCOUNT, "{key}");
         assert!(!refusal(key).refuses_the_key());
     }
-    for key in ["forbidden", "forbidden.insufficientScope"] {
-        assert_eq!(refusal(key).error.class, ORGANISATION, "{key}");
-        assert!(refusal(key).refuses_the_key());
-    }
-    assert!(refusal("forbidden.insufficientScope").error.sentence.contains("unscoped_key"));
+    let scoped = refusal("forbidden.insufficientScope");
+    assert_eq!(scoped.error.class, ORGANISATION);
+    assert!(scoped.refuses_the_key() && scoped.error.sentence.contains("unscoped_key"), "{}", scoped.error);
 }
 
 #[test]
@@ -94,8 +93,13 @@ fn what_was_never_sent_is_proved_not_taken_and_what_was_not_understood_is_not() 
 #[test]
 fn the_sentence_says_what_helps_and_repeats_the_provider() {
     let failed = Failed::refused(&ADD_USERS, 404, br#"{"code": 404, "message": "no such policy"}"#, WAIT);
-    assert_eq!(failed.error.sentence, "404: the policy was not found; check the policy ids in the configuration (404: no such policy)");
+    assert_eq!(
+        failed.error.sentence,
+        "404: the policy was not found; check the policy ids in the configuration (404: no such policy)"
+    );
     let failed = Failed::refused(&ADD_USERS, 502, HTML.as_bytes(), WAIT);
-    assert_eq!(failed.error.sentence, "502: the provider failed (the body is not the provider's; something between may have answered)");
+    assert_eq!(
+        failed.error.sentence,
+        "502: the provider failed (the body is not the provider's; something between may have answered)"
+    );
 }
-
