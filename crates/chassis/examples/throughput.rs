@@ -113,8 +113,8 @@ async fn main() -> anyhow::Result<()> {
     let address = format!("http://{}", listener.local_addr()?);
     tokio::spawn(server.serve_tcp(listener, stop.clone()));
 
-    let memory = Client::new(hub.channel("bench")).bearing(&token);
-    let tcp = Client::new(Peer::plaintext(address).channel()?).bearing(&token);
+    let memory = hub.client("bench").bearing(&token);
+    let tcp = Peer::plaintext(address).client()?.bearing(&token);
     for callers in [1, 8, 64] {
         measure("memory", &memory, callers).await?;
         measure("TCP", &tcp, callers).await?;

@@ -14,24 +14,28 @@ pub mod testing;
 
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
-use opentelemetry::global;
 use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry::{KeyValue, global};
 use opentelemetry_otlp::{MetricExporter, SpanExporter, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
-use tracing::{Metadata, Subscriber};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{Targets, filter_fn};
-use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 pub use context::TraceContext;
 pub use mask::mask_emails;
 
+use self::line::Line;
+use self::mask::Masked;
 use crate::metrics::Page;
 use crate::rpc::{Peer, PeerError};
 
@@ -52,8 +56,8 @@ pub struct TelemetryConfig {
     pub log_format: LogFormat,
     /// What is logged: levels by target, for example `info,homeward_policy=debug`. Default: `info`.
     pub log_filter: String,
-    /// Whether logs may show e-mail addresses in full. Default: no, they show as `m…@example.com`.
-    pub log_full_emails: bool,
+    /// Whether logs and traces may show e-mail addresses in full. Default: no, they show as `m…@example.com`.
+    pub full_emails: bool,
 }
 
 impl Default for TelemetryConfig {
@@ -64,7 +68,7 @@ impl Default for TelemetryConfig {
             metrics_interval: Duration::from_secs(15),
             log_format: LogFormat::Human,
             log_filter: "info".to_owned(),
-            log_full_emails: false,
+            full_emails: false,
         }
     }
 }
@@ -126,17 +130,20 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Result<Guard, TelemetryE
         (SdkTracerProvider::builder(), SdkMeterProvider::builder().with_reader(page.reader()?));
     if let Some(collector) = &config.otlp {
         let channel = collector.channel()?;
-        tracers = tracers.with_batch_exporter(SpanExporter::builder().with_tonic().with_channel(channel.clone()).build()?);
+        let exporter = SpanExporter::builder().with_tonic().with_channel(channel.clone()).build()?;
+        tracers = if config.full_emails {
+            tracers.with_batch_exporter(exporter)
+        } else {
+            tracers.with_batch_exporter(Masked(exporter))
+        };
         let exporter = MetricExporter::builder().with_tonic().with_channel(channel).build()?;
         meters = meters.with_reader(PeriodicReader::builder(exporter).with_interval(config.metrics_interval).build());
     }
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
     let tracers = tracers.with_sampler(sampler).with_resource(resource.clone()).build();
     let meters = meters.with_resource(resource).build();
-    tracing_subscriber::registry()
-        .with(trace_layer(tracers.tracer("homeward")))
-        .with(log_layer(filter, config.log_format, !config.log_full_emails, std::io::stderr))
-        .try_init()?;
+    let line = Line::new(config.log_format, !config.full_emails);
+    subscriber(filter, tracers.tracer("homeward"), line, std::io::stderr).try_init()?;
     global::set_meter_provider(meters.clone());
     Ok(Guard { tracers, meters, page })
 }
@@ -150,13 +157,31 @@ fn resource(service: &str) -> Resource {
         .build()
 }
 
-/// Which spans live: Homeward's own, at level info or above. Both layers must agree on that: a span that only the log
-/// keeps would have no trace context, and everything within it would fall out of the trace.
-fn is_ours(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && *metadata.level() <= tracing::Level::INFO && metadata.target().starts_with("homeward")
+/// The layers of a process. One filter stands before both, which costs less than one for each, and which keeps them
+/// agreed: a span that only the log kept would have no trace, and everything within it would fall out of its trace.
+fn subscriber<T, W>(filter: Targets, tracer: T, line: Line, log: W) -> impl Subscriber + Send + Sync
+where
+    T: Tracer + Send + Sync + 'static,
+    T::Span: Send + Sync,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let finest = Filter::<Registry>::max_level_hint(&filter).map_or(LevelFilter::TRACE, |level| level.max(LevelFilter::INFO));
+    let lives = filter_fn(move |metadata| {
+        if metadata.is_span() { is_ours(metadata) } else { filter.would_enable(metadata.target(), metadata.level()) }
+    });
+    Registry::default()
+        .with(lives.with_max_level_hint(finest))
+        .with(trace_layer(tracer))
+        .with(line.dispatch())
+        .with(tracing_subscriber::fmt::layer().with_writer(log).fmt_fields(line.span_fields()).event_format(line))
 }
 
-fn trace_layer<S, T>(tracer: T) -> impl Layer<S>
+/// Which spans live: Homeward's own, at level info or above.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO && metadata.target().starts_with("homeward")
+}
+
+fn trace_layer<S, T>(tracer: T) -> OpenTelemetryLayer<S, T>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     T: Tracer + Send + Sync + 'static,
@@ -172,25 +197,6 @@ where
         .with_tracked_inactivity(false)
         // Parents are found through `tracing`; then a span's parent may be set until it is first asked for its context.
         .with_context_activation(false)
-        .with_filter(filter_fn(is_ours).with_max_level_hint(LevelFilter::INFO))
-}
-
-fn log_layer<S, W>(filter: Targets, format: LogFormat, mask: bool, to: W) -> impl Layer<S>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-    W: for<'writer> tracing_subscriber::fmt::MakeWriter<'writer> + Send + Sync + 'static,
-{
-    let (line, dispatch) = line::Line::new(format, mask);
-    let finest = Filter::<S>::max_level_hint(&filter).map(|level| level.max(LevelFilter::INFO));
-    let shown = filter_fn(move |metadata| {
-        if metadata.is_span() { is_ours(metadata) } else { filter.would_enable(metadata.target(), metadata.level()) }
-    });
-    tracing_subscriber::fmt::layer()
-        .with_writer(to)
-        .fmt_fields(line::SpanFields { mask })
-        .event_format(line)
-        .with_filter(shown.with_max_level_hint(finest.unwrap_or(LevelFilter::TRACE)))
-        .and_then(dispatch)
 }
 
 /// Keeps telemetry going. Shut it down at the end of `main`, or the last spans are lost.

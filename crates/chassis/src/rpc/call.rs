@@ -3,18 +3,16 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::HeaderMap;
 use pin_project_lite::pin_project;
 use tonic::{Code, Status};
 use tracing::Span;
 
 pin_project! {
-    /// Runs a call within its span and records how it ended.
+    /// Serves a call within its span and records how it ended.
     pub(super) struct InSpan<F> {
         #[pin]
         inner: F,
         span: Span,
-        side: Side,
     }
 }
 
@@ -26,8 +24,8 @@ pub(super) enum Side {
 }
 
 impl<F> InSpan<F> {
-    pub(super) fn new(inner: F, span: Span, side: Side) -> Self {
-        Self { inner, span, side }
+    pub(super) fn new(inner: F, span: Span) -> Self {
+        Self { inner, span }
     }
 }
 
@@ -43,26 +41,28 @@ where
             let _entered = this.span.enter();
             std::task::ready!(this.inner.poll(cx))
         };
-        let code = answer.as_ref().map_or(Code::Unavailable, |response| code_in(response.headers()));
-        record(this.span, *this.side, code);
+        record(this.span, Side::Server, code_of(&answer));
         Poll::Ready(answer)
     }
 }
 
 /// The code in an answer's headers. One that is not there comes with the trailers: the call went well so far.
-fn code_in(headers: &HeaderMap) -> Code {
-    headers.get(Status::GRPC_STATUS).map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
+pub(super) fn code_of<B, E>(answer: &Result<http::Response<B>, E>) -> Code {
+    let Ok(answer) = answer else { return Code::Unavailable };
+    answer.headers().get(Status::GRPC_STATUS).map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
 }
 
-fn record(span: &Span, side: Side, code: Code) {
-    span.record("rpc.grpc.status_code", i32::from(code));
+/// Writes into a call's span how it ended.
+pub(super) fn record(span: &Span, side: Side, code: Code) {
+    let name = super::refused::name_of(code);
+    span.record("rpc.response.status_code", name);
     let failed = match side {
         Side::Client => code != Code::Ok,
         Side::Server => is_our_fault(code),
     };
     if failed {
         span.record("otel.status_code", "ERROR");
-        span.record("otel.status_description", super::refused::name_of(code));
+        span.record("error.type", name);
     }
 }
 
@@ -89,22 +89,22 @@ fn is_our_fault(code: Code) -> bool {
     }
 }
 
-/// A span for the call of `path` (`/package.Service/Method`), named as the conventions ask: the path without its first slash.
+/// A span for the call of `path` (`/package.Service/Method`), with the attributes of OpenTelemetry's stable conventions
+/// for gRPC.
 macro_rules! span_of {
-    ($path:expr, $name:literal, $kind:literal) => {{
-        let full = $path.trim_start_matches('/');
-        let (service, method) = full.rsplit_once('/').unwrap_or((full, ""));
+    ($path:expr, $name:literal, $kind:literal $(, $field:ident . $part:ident = $value:expr)*) => {{
+        let method = $path.trim_start_matches('/');
         tracing::info_span!(
             target: "homeward::rpc",
             $name,
-            otel.name = full,
+            otel.name = method,
             otel.kind = $kind,
-            rpc.system = "grpc",
-            rpc.service = service,
+            rpc.system.name = "grpc",
             rpc.method = method,
-            rpc.grpc.status_code = tracing::field::Empty,
+            $($field.$part = $value,)*
+            rpc.response.status_code = tracing::field::Empty,
+            "error.type" = tracing::field::Empty,
             otel.status_code = tracing::field::Empty,
-            otel.status_description = tracing::field::Empty,
         )
     }};
 }

@@ -1,6 +1,7 @@
 //! The calling side: a channel that sends the trace, the caller's token and the deadline with every call.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,13 +13,15 @@ use tonic::body::Body;
 use tonic::transport::channel::ResponseFuture;
 use tonic::transport::{Channel, Endpoint, Error};
 use tower::Service;
+use tracing::Span;
 
-use super::call::{InSpan, Side, span_of};
-use super::{DEADLINE, deadline, refused::Refused};
+use super::call::{self, Side, span_of};
+use super::refused::Refused;
+use super::{DEADLINE, deadline};
 use crate::auth::Bearer;
 use crate::telemetry::TraceContext;
 
-/// Wraps a channel for a generated client: `PolicyServiceClient::new(Client::new(channel).bearing(token))`.
+/// Wraps a channel for a generated client: `PolicyServiceClient::new(hub.client("policy").bearing(&token))`.
 ///
 /// Every call gets a client span, whose context it carries; the token, unless the request brings one of its own
 /// (the console forwards its caller's); and a deadline, unless the request sets one. A call made while serving
@@ -29,12 +32,23 @@ pub struct Client {
     channel: Channel,
     bearer: Option<HeaderValue>,
     deadline: Duration,
+    server: Option<Arc<str>>,
+    port: Option<u16>,
 }
 
 impl Client {
-    /// A client without a token, with the usual deadline of 10 s.
+    /// A client without a token, with the usual deadline of 10 s. [`Hub::client`](super::memory::Hub::client) and
+    /// [`Peer::client`](super::Peer::client) make one whose spans also name the other side.
     pub fn new(channel: Channel) -> Self {
-        Self { channel, bearer: None, deadline: DEADLINE }
+        Self { channel, bearer: None, deadline: DEADLINE, server: None, port: None }
+    }
+
+    /// What spans call the other side: its host, or its name in memory.
+    #[must_use]
+    pub fn of(mut self, server: &str, port: Option<u16>) -> Self {
+        self.server = Some(Arc::from(server));
+        self.port = port;
+        self
     }
 
     /// Calls in the name of whom `token` belongs to.
@@ -51,12 +65,12 @@ impl Client {
         self
     }
 
-    fn prepare(&self, request: &mut Request<Body>, trace: &TraceContext) -> Duration {
+    fn prepare(&self, request: &mut Request<Body>, span: &Span) -> Duration {
         let headers = request.headers_mut();
         let wanted = deadline::parse(headers).unwrap_or(self.deadline);
         let allowed = deadline::within_the_served_call(wanted);
         headers.insert(deadline::HEADER, deadline::format(allowed));
-        trace.write_to(headers);
+        TraceContext::send(span, headers);
         if let Some(bearer) = &self.bearer
             && !headers.contains_key(AUTHORIZATION)
         {
@@ -76,11 +90,13 @@ impl Service<Request<Body>> for Client {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Call {
-        let span = span_of!(request.uri().path(), "rpc.client", "client");
-        let trace = TraceContext::of(&span).or_current();
-        let allowed = self.prepare(&mut request, &trace);
-        let answer = span.in_scope(|| self.channel.call(request));
-        Call { inner: InSpan::new(InTime { inner: tokio::time::timeout(allowed, answer), allowed }, span, Side::Client) }
+        let span = span_of!(
+            request.uri().path(), "rpc.client", "client", server.address = self.server.as_deref(), server.port = self.port
+        );
+        let allowed = self.prepare(&mut request, &span);
+        // The span is not entered: nothing that the channel does belongs to it, and entering it costs at every poll.
+        let answer = tokio::time::timeout(allowed, self.channel.call(request));
+        Call { answer, span, allowed }
     }
 }
 
@@ -88,7 +104,9 @@ pin_project! {
     /// A call on its way.
     pub struct Call {
         #[pin]
-        inner: InSpan<InTime>,
+        answer: Timeout<ResponseFuture>,
+        span: Span,
+        allowed: Duration,
     }
 }
 
@@ -96,28 +114,14 @@ impl Future for Call {
     type Output = Result<Response<Body>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().inner.poll(cx)
-    }
-}
-
-pin_project! {
-    struct InTime {
-        #[pin]
-        inner: Timeout<ResponseFuture>,
-        allowed: Duration,
-    }
-}
-
-impl Future for InTime {
-    type Output = Result<Response<Body>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match ready!(this.inner.poll(cx)) {
-            Ok(Err(error)) if ran_out_of_time(&error) => Poll::Ready(Ok(too_late(*this.allowed))),
-            Ok(answer) => Poll::Ready(answer),
-            Err(_elapsed) => Poll::Ready(Ok(too_late(*this.allowed))),
-        }
+        let answer = match ready!(this.answer.poll(cx)) {
+            Ok(Err(error)) if ran_out_of_time(&error) => Ok(too_late(*this.allowed)),
+            Ok(answer) => answer,
+            Err(_elapsed) => Ok(too_late(*this.allowed)),
+        };
+        call::record(this.span, Side::Client, call::code_of(&answer));
+        Poll::Ready(answer)
     }
 }
 

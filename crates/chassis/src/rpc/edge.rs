@@ -16,7 +16,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 use tracing::Span;
 
-use super::call::{InSpan, Side, span_of};
+use super::call::{InSpan, span_of};
 use super::deadline::{self, SERVED_UNTIL};
 use super::refused::Refused;
 use crate::auth::Persons;
@@ -68,10 +68,10 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         if OPEN_TO_ALL.iter().any(|prefix| path.starts_with(prefix)) {
-            return InSpan::new(self.run(request), Span::none(), Side::Server);
+            return InSpan::new(self.run(request), Span::none());
         }
         let span = span_of!(path, "rpc.server", "server");
-        TraceContext::from_headers(request.headers()).adopt(&span);
+        TraceContext::adopt_from(request.headers(), &span);
         let served = match self.persons.identify(request.headers()) {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
@@ -79,7 +79,7 @@ where
             }
             Err(refused) => Served::Refused { refused: Some(refused) },
         };
-        InSpan::new(served, span, Side::Server)
+        InSpan::new(served, span)
     }
 }
 

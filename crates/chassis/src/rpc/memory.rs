@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use super::Client;
+
 /// Bytes in flight in each direction of a connection: several calls of ordinary size.
 const PIPE: usize = 256 * 1024;
 
@@ -35,6 +37,11 @@ impl Hub {
         let (sender, connections) = mpsc::channel(BACKLOG);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(service.to_owned(), sender);
         Incoming(connections)
+    }
+
+    /// A client of `service`, still without a token.
+    pub fn client(&self, service: &str) -> Client {
+        Client::new(self.channel(service)).of(service, None)
     }
 
     /// A channel to `service`. It connects at the first call, and again after the service was restarted, so the order

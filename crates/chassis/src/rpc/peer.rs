@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig, Uri};
 
+use super::Client;
 use crate::config::{ConfigError, Mode, Secret};
 
 /// Where a service listens.
@@ -137,6 +138,16 @@ impl Peer {
             host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
         });
         mode.check_plaintext(setting, &self.address, secure || near)
+    }
+
+    /// A client of it, still without a token.
+    ///
+    /// # Errors
+    /// As [`Self::channel`].
+    pub fn client(&self) -> Result<Client, PeerError> {
+        let uri = self.address.parse::<Uri>().ok();
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+        Ok(Client::new(self.channel()?).of(host, uri.as_ref().and_then(Uri::port_u16)))
     }
 
     /// A channel to it. It connects at the first call, and again whenever the connection was lost.

@@ -1,13 +1,13 @@
 //! The W3C trace context as two texts, so that it can lie in a row or a message and be taken up days later.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use serde::{Deserialize, Serialize};
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -25,9 +25,7 @@ pub struct TraceContext {
 impl TraceContext {
     /// The context of the span that the caller is in; empty outside any.
     pub fn current() -> Self {
-        let of_span = Self::of(&Span::current());
-        // A span that the trace layer filters out has no context of its own; the one around it was activated on entry.
-        if of_span.is_none() { Self::of_context(&Context::current()) } else { of_span }
+        Self::of(&Span::current())
     }
 
     /// The context of `span`; empty if the span is disabled.
@@ -35,40 +33,37 @@ impl TraceContext {
         Self::of_context(&span.context())
     }
 
-    /// Makes `span`, which was not yet entered, a child of this context. An empty context leaves it as it is.
+    /// Makes `span`, whose own context nobody has asked for yet, a child of this context. An empty context leaves it as it is.
     pub fn adopt(&self, span: &Span) {
-        if !self.is_none()
-            && let Err(tracing_opentelemetry::SetParentError::AlreadyStarted) = span.set_parent(self.context())
-        {
-            tracing::warn!(span = span.metadata().map(tracing::Metadata::name), "span was entered before its parent was set; it is in another trace");
+        if !self.is_none() {
+            set_parent(span, self.context());
         }
     }
 
-    /// This context, or the current one if this is empty.
-    pub(crate) fn or_current(self) -> Self {
-        if self.is_none() { Self::current() } else { self }
-    }
-
-    /// What a caller sent along, over HTTP or gRPC.
+    /// What a caller sent along, over HTTP or gRPC; empty if it sent nothing, or nothing that is a context.
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let sent = Self { traceparent: text(TRACEPARENT), tracestate: text(TRACESTATE) };
-        if sent.is_valid() { sent } else { Self::default() }
+        Self::of_context(&TraceContextPropagator::new().extract_with_context(&Context::new(), &Received(headers)))
     }
 
-    /// Sends this context along with a call.
-    pub fn write_to(&self, headers: &mut HeaderMap) {
-        for (name, text) in [(TRACEPARENT, &self.traceparent), (TRACESTATE, &self.tracestate)] {
-            if !text.is_empty()
-                && let Ok(value) = HeaderValue::from_str(text)
-            {
-                headers.insert(name, value);
-            }
+    /// Makes `span` a child of what a caller sent along.
+    pub(crate) fn adopt_from(headers: &HeaderMap, span: &Span) {
+        let sent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Received(headers));
+        if sent.has_active_span() {
+            set_parent(span, sent);
         }
     }
 
-    fn is_valid(&self) -> bool {
-        self.context().span().span_context().is_valid()
+    /// Sends the context of `span` along with a call, or the current one if `span` is disabled.
+    pub(crate) fn send(span: &Span, headers: &mut HeaderMap) {
+        let context = if span.is_disabled() { Span::current().context() } else { span.context() };
+        TraceContextPropagator::new().inject_context(&context, &mut Sent(headers));
+    }
+
+    /// Sends this context along with a call, over HTTP or gRPC.
+    pub fn write_to(&self, headers: &mut HeaderMap) {
+        let mut sent = Sent(headers);
+        sent.set(TRACEPARENT, self.traceparent.clone());
+        sent.set(TRACESTATE, self.tracestate.clone());
     }
 
     /// Adds a link from `span` to this context: the span has to do with it without being its child.
@@ -95,6 +90,41 @@ impl TraceContext {
         let mut carried = Self::default();
         TraceContextPropagator::new().inject_context(context, &mut carried);
         carried
+    }
+}
+
+fn set_parent(span: &Span, parent: Context) {
+    // Without a trace layer, or with the span disabled, there is no trace to be in.
+    if let Err(SetParentError::AlreadyStarted) = span.set_parent(parent) {
+        let name = span.metadata().map(tracing::Metadata::name);
+        tracing::warn!(name, "a span was in use before its parent was set: it lies in another trace");
+    }
+}
+
+/// The headers of a call that came in.
+struct Received<'call>(&'call HeaderMap);
+
+impl Extractor for Received<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT, TRACESTATE]
+    }
+}
+
+/// The headers of a call that goes out.
+struct Sent<'call>(&'call mut HeaderMap);
+
+impl Injector for Sent<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        let name = if key == TRACEPARENT { TRACEPARENT } else { TRACESTATE };
+        if !value.is_empty()
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            self.0.insert(HeaderName::from_static(name), value);
+        }
     }
 }
 

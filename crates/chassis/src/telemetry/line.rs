@@ -25,7 +25,7 @@ const FIELD_END: char = '\u{1e}';
 
 /// Keeps of a span what its log lines shall name: ids and the saga's step, not the attributes for the trace alone.
 pub(super) struct SpanFields {
-    pub(super) mask: bool,
+    mask: bool,
 }
 
 impl<'writer> FormatFields<'writer> for SpanFields {
@@ -80,9 +80,16 @@ impl<S: Subscriber> Layer<S> for DispatchOfLine {
 }
 
 impl Line {
-    pub(super) fn new(format: LogFormat, mask: bool) -> (Self, DispatchOfLine) {
-        let dispatch = Arc::new(OnceLock::new());
-        (Self { format, mask, dispatch: dispatch.clone() }, DispatchOfLine(dispatch))
+    pub(super) fn new(format: LogFormat, mask: bool) -> Self {
+        Self { format, mask, dispatch: Arc::default() }
+    }
+
+    pub(super) fn dispatch(&self) -> DispatchOfLine {
+        DispatchOfLine(self.dispatch.clone())
+    }
+
+    pub(super) fn span_fields(&self) -> SpanFields {
+        SpanFields { mask: self.mask }
     }
 
     fn trace_id(&self, span: &Id) -> Option<String> {

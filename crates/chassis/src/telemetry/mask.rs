@@ -1,6 +1,12 @@
-//! Keeps personal data and secrets out of the log, whoever wrote them into a message.
+//! Keeps personal data and secrets out of logs and traces, whoever wrote them into a message.
 
 use std::borrow::Cow;
+use std::time::Duration;
+
+use opentelemetry::{Array, KeyValue, Value};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 const BEARER: &str = "Bearer ";
 
@@ -52,6 +58,50 @@ fn mask_bearers(text: &str) -> String {
         masked.push_str(part.trim_start_matches(in_token));
     }
     masked
+}
+
+/// Exports spans with their attributes and events masked.
+#[derive(Debug)]
+pub(super) struct Masked<E>(pub(super) E);
+
+impl<E: SpanExporter> SpanExporter for Masked<E> {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        for span in &mut batch {
+            span.attributes.iter_mut().for_each(mask_attribute);
+            for event in &mut span.events.events {
+                // What a log line said is the name of its event.
+                if let Cow::Owned(masked) = mask_emails(&event.name) {
+                    event.name = Cow::Owned(masked);
+                }
+                event.attributes.iter_mut().for_each(mask_attribute);
+            }
+        }
+        self.0.export(batch).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.0.set_resource(resource);
+    }
+}
+
+fn mask_attribute(attribute: &mut KeyValue) {
+    if let Value::String(text) = &mut attribute.value
+        && let Cow::Owned(masked) = mask_emails(text.as_str())
+    {
+        *text = masked.into();
+    } else if let Value::Array(Array::String(texts)) = &mut attribute.value {
+        for text in texts {
+            *text = mask_emails(text.as_str()).into_owned().into();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use std::sync::OnceLock;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::{TraceContext, trace_layer};
+use super::{TraceContext, is_ours, trace_layer};
 
 /// All spans that ended in this process since the first call of [`record`].
 #[derive(Debug, Clone)]
@@ -29,7 +31,10 @@ pub fn record() -> Recorded {
         .get_or_init(|| {
             let exporter = InMemorySpanExporter::default();
             let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
-            tracing_subscriber::registry().with(trace_layer(provider.tracer("homeward"))).init();
+            tracing_subscriber::registry()
+                .with(filter_fn(|metadata| metadata.is_span() && is_ours(metadata)).with_max_level_hint(Level::INFO))
+                .with(trace_layer(provider.tracer("homeward")))
+                .init();
             Recorded { exporter, _provider: provider }
         })
         .clone()

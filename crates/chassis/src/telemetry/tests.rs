@@ -8,7 +8,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
-use tracing_subscriber::Registry;
 
 use super::*;
 
@@ -17,9 +16,8 @@ fn observe(format: LogFormat, mask: bool, filter: &str, work: impl FnOnce()) -> 
     let log = Log::default();
     let exporter = InMemorySpanExporter::default();
     let tracers = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
-    let subscriber = Registry::default()
-        .with(trace_layer(tracers.tracer("homeward")))
-        .with(log_layer(filter.parse().unwrap(), format, mask, log.clone()));
+    let subscriber =
+        subscriber(filter.parse().unwrap(), tracers.tracer("homeward"), Line::new(format, mask), log.clone());
     tracing::subscriber::with_default(subscriber, work);
     let written = log.0.lock().unwrap().clone();
     (String::from_utf8(written).unwrap(), exporter.get_finished_spans().unwrap())
@@ -162,7 +160,8 @@ async fn a_process_exports_its_spans_and_metrics_and_nothing_of_the_export_itsel
     assert!(matches!(init(&TelemetryConfig::default(), "again"), Err(TelemetryError::Twice(_))));
     let outbox = crate::metrics::gauge("homeward.outbox.lag", "s", "how long the oldest message waits");
     outbox.record(2.5, &[]);
-    drop(tracing::info_span!(target: "homeward_policy", "saga.run"));
+    tracing::info_span!(target: "homeward_policy", "saga.run", told = "mia@example.com")
+        .in_scope(|| tracing::error!("cannot mail mia@example.com"));
     let page = guard.page().render().unwrap();
     assert!(page.contains("homeward_outbox_lag_seconds 2.5"), "{page}");
     guard.shutdown().await;
@@ -174,6 +173,8 @@ async fn a_process_exports_its_spans_and_metrics_and_nothing_of_the_export_itsel
         .map(|(name, resource)| (name.as_str(), format!("{resource:?}")))
         .unzip();
     assert_eq!(names, ["saga.run"]);
+    let all = format!("{traces:?}");
+    assert!(all.contains("cannot mail m…@example.com") && !all.contains("mia@"), "{all}");
     assert!(services[0].contains("homeward-policy"), "{services:?}");
     let metrics = format!("{:?}", collector.metrics.lock().unwrap());
     assert!(metrics.contains("homeward.outbox.lag"), "{metrics}");

@@ -151,5 +151,5 @@ pub fn serve(hub: &Hub, name: &str, server: Server) -> DropGuard {
 pub fn memory_client() -> (Client, DropGuard) {
     let hub = Hub::new();
     let guard = serve(&hub, "echo", server(Echo::default()));
-    (Client::new(hub.channel("echo")).bearing(&service_token()), guard)
+    (hub.client("echo").bearing(&service_token()), guard)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use homeward_chassis::rpc::memory::Hub;
-use homeward_chassis::rpc::{Client, MAX_MESSAGE, Peer, Refused};
+use homeward_chassis::rpc::{MAX_MESSAGE, Peer, Refused};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request};
@@ -70,7 +70,7 @@ async fn a_message_of_sixteen_mebibytes_passes_and_a_larger_one_is_refused() {
 #[tokio::test]
 async fn a_service_that_is_not_there_is_unavailable_until_it_is() {
     let hub = Hub::new();
-    let client = Client::new(hub.channel("echo")).bearing(&service_token());
+    let client = hub.client("echo").bearing(&service_token());
     let refused = say(&client, "echo").await.unwrap_err();
     assert_eq!(refused.code, Code::Unavailable, "{refused}");
     let _guard = serve(&hub, "echo", server(Echo::default()));
@@ -80,7 +80,7 @@ async fn a_service_that_is_not_there_is_unavailable_until_it_is() {
 #[tokio::test]
 async fn a_client_finds_a_service_again_after_its_restart() {
     let hub = Hub::new();
-    let client = Client::new(hub.channel("echo")).bearing(&service_token());
+    let client = hub.client("echo").bearing(&service_token());
     for _ in 0..3 {
         let guard = serve(&hub, "echo", server(Echo::default()));
         let mut answer = say(&client, "echo").await;
@@ -139,9 +139,9 @@ async fn a_running_call_finishes_after_the_stop_and_new_connections_are_refused(
     let address = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
     let hub = Hub::new();
-    let slow = Echo { next: Some(Client::new(hub.channel("later")).bearing(&service_token())) };
+    let slow = Echo { next: Some(hub.client("later").bearing(&service_token())) };
     let serving = tokio::spawn(server(slow).serve_tcp(listener, stop.clone()));
-    let client = Client::new(Peer::plaintext(&address).channel().unwrap()).bearing(&service_token());
+    let client = Peer::plaintext(&address).client().unwrap().bearing(&service_token());
     say(&client, "echo").await.unwrap();
 
     // The relayed call reaches a pipe that nobody answers yet: it is running when the stop comes.
@@ -150,7 +150,7 @@ async fn a_running_call_finishes_after_the_stop_and_new_connections_are_refused(
     let connection = incoming.next().await.unwrap().unwrap();
     stop.cancel();
     let refused = loop {
-        let other = Client::new(Peer::plaintext(&address).channel().unwrap()).bearing(&service_token());
+        let other = Peer::plaintext(&address).client().unwrap().bearing(&service_token());
         match say(&other, "echo").await {
             Ok(_) => tokio::time::sleep(Duration::from_millis(5)).await,
             Err(refused) => break refused,

@@ -2,7 +2,7 @@
 
 use homeward_chassis::auth::{Bearer, PersonConfig, Persons, PersonsError};
 use homeward_chassis::rpc::memory::Hub;
-use homeward_chassis::rpc::{Client, Refused};
+use homeward_chassis::rpc::Refused;
 use homeward_types::Role;
 use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Request};
@@ -17,7 +17,7 @@ fn headers(authorization: &str) -> HeaderMap {
 async fn a_call_without_a_known_token_does_not_reach_its_handler() {
     let hub = Hub::new();
     let _guard = serve(&hub, "echo", server(Echo::default()));
-    let nobody = Client::new(hub.channel("echo"));
+    let nobody = hub.client("echo");
     let refused = say(&nobody, "panic").await.unwrap_err();
     assert_eq!((refused.code, refused.reason.as_ref()), (Code::Unauthenticated, "TOKEN_MISSING"));
     assert!(!refused.remedy.is_empty());

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use homeward_chassis::rpc::memory::Hub;
-use homeward_chassis::rpc::{Client, Refused};
+use homeward_chassis::rpc::Refused;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 
@@ -44,7 +44,7 @@ async fn a_caller_waits_as_long_as_it_says_and_no_longer() {
 async fn a_server_that_never_answers_does_not_hold_its_caller() {
     let hub = Hub::new();
     let mut incoming = hub.listen("deaf");
-    let client = Client::new(hub.channel("deaf")).bearing(&service_token()).deadline(Duration::from_millis(60));
+    let client = hub.client("deaf").bearing(&service_token()).deadline(Duration::from_millis(60));
     let calling = tokio::spawn(async move { say(&client, "echo").await });
     let _connection_that_nobody_reads = incoming.next().await.unwrap().unwrap();
     assert_too_late(&calling.await.unwrap().unwrap_err());
@@ -61,9 +61,9 @@ async fn the_deadline_travels_with_the_call() {
 async fn a_call_made_while_serving_another_gets_no_longer_than_that_one_has_left() {
     let hub = Hub::new();
     let _last = serve(&hub, "last", server(Echo::default()));
-    let relay = Echo { next: Some(Client::new(hub.channel("last")).bearing(&service_token())) };
+    let relay = Echo { next: Some(hub.client("last").bearing(&service_token())) };
     let _first = serve(&hub, "first", server(relay));
-    let client = Client::new(hub.channel("first")).bearing(&service_token()).deadline(Duration::from_secs(2));
+    let client = hub.client("first").bearing(&service_token()).deadline(Duration::from_secs(2));
     let seen = say(&client, "relay").await.unwrap().timeout;
     let milliseconds: u64 = seen.strip_suffix('m').unwrap().parse().unwrap();
     assert!((1..=2000).contains(&milliseconds), "{seen}");

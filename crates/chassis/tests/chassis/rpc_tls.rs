@@ -54,7 +54,7 @@ fn peer(address: String, ca: &Certificates) -> Peer {
 }
 
 fn client(peer: &Peer) -> Client {
-    Client::new(peer.channel().unwrap()).bearing(&service_token())
+    peer.client().unwrap().bearing(&service_token())
 }
 
 #[tokio::test]
