@@ -131,17 +131,25 @@ impl Account {
 
     /// A number that differs when any fact differs. Sums of it tell whether a set of accounts is untouched.
     pub(crate) fn fingerprint(&self) -> u128 {
-        let mut hash = Fnv::new();
+        let mut hash = Mix::new();
         hash.text(&self.id);
         hash.text(&self.name);
         hash.text(self.email.now());
-        let flags = [self.claim as u8, self.status as u8, self.membership as u8, u8::from(self.administrator)];
-        hash.bytes(&flags);
-        hash.bytes(&[u8::from(*self.factor.now()), u8::from(self.gone)]);
-        hash.bytes(&self.tokens.len().to_le_bytes());
+        let flags = [
+            self.claim as u8,
+            self.status as u8,
+            self.membership as u8,
+            u8::from(self.administrator),
+            u8::from(*self.factor.now()),
+            u8::from(self.gone),
+            u8::from(self.placement.now().is_some()),
+            0,
+        ];
+        hash.word(u64::from_le_bytes(flags));
+        hash.word(self.tokens.len() as u64);
         if let Some(placed) = self.placement.now() {
-            hash.bytes(&placed.policy.to_le_bytes());
-            hash.bytes(&placed.version.to_le_bytes());
+            hash.word(placed.policy as u64);
+            hash.word(placed.version.cast_unsigned());
         }
         hash.0
     }
@@ -157,23 +165,30 @@ impl Account {
     }
 }
 
-/// FNV-1a over 128 bits: fast, stable over restarts, and long enough that equal sums mean equal sets.
-struct Fnv(u128);
+/// A multiplying hash over 128 bits, eight bytes at a time: fast also where nothing is optimised, the same after a
+/// restart, and long enough that equal sums mean equal sets. It guards against accidents, not against an adversary.
+struct Mix(u128);
 
-impl Fnv {
+impl Mix {
     const fn new() -> Self {
         Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d)
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u128::from(*byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
-        }
+    const fn word(&mut self, word: u64) {
+        // An odd constant without structure (the golden ratio's fraction), then the high bits back into the low ones.
+        self.0 = (self.0 ^ word as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        self.0 ^= self.0 >> 67;
     }
 
     /// With its length, so that two texts cannot run into one another.
     fn text(&mut self, text: &str) {
-        self.bytes(text.as_bytes());
-        self.bytes(&text.len().to_le_bytes());
+        let (words, rest) = text.as_bytes().as_chunks::<8>();
+        for word in words {
+            self.word(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.word(u64::from_le_bytes(last));
+        self.word(text.len() as u64);
     }
 }

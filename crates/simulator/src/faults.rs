@@ -5,7 +5,7 @@ mod kind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rand::rngs::StdRng;
+use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ struct Rule {
 
 struct Rules {
     rules: Vec<Rule>,
-    rng: StdRng,
+    rng: SmallRng,
 }
 
 /// All faults of a simulator.
@@ -53,7 +53,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
-        let rng = StdRng::seed_from_u64(seed ^ 0x000f_a017_5eed);
+        let rng = SmallRng::seed_from_u64(seed ^ 0x000f_a017_5eed);
         Self { rules: Mutex::new(Rules { rules: Vec::new(), rng }), live: AtomicUsize::new(0) }
     }
 

@@ -5,6 +5,27 @@
 //! has a token of its own: the ground truth, a log of every effect, faults, and changes behind the product's back.
 //! Where the documentation is silent, [`config::Quirks`] says how the simulator settles it.
 //!
+//! | people, on the provider port | |
+//! | --- | --- |
+//! | `GET /fake/admin/users/{id}`, `POST …/reset`, `POST …/reset.json` | the admin console's page and its button |
+//! | `GET`, `POST /fake/sign-in`, `POST /fake/enrol` | the sign-in pages |
+//! | `POST /fake/sign-in.json`, `/fake/enrol.json` | one [`SignInRequest`] or [`EnrolRequest`], or a list of them |
+//! | `POST /fake/admin/reset.json` | a [`ResetRequest`]: many accounts |
+//!
+//! | control port, with `Authorization: Bearer <token>` | |
+//! | --- | --- |
+//! | `GET /info` | [`Info`] |
+//! | `GET /truth?accounts=a,b` or `?cursor=&limit=`, `POST /truth` with ids | [`TruthPage`] |
+//! | `GET /truth/summary?exclude=a,b`, `POST /truth/summary` with ids | [`Summary`]: the others in one number |
+//! | `GET /truth/log?since=&limit=&account=` | [`Effect`]s |
+//! | `GET /calls` | [`CallCount`]s |
+//! | `GET /faults`, `POST /faults` with a [`Fault`] or a list, `DELETE /faults[/{number}]` | [`FaultState`]s |
+//! | `POST /faults/chaos` | sets what [`Chaos`] asks for |
+//! | `POST /accounts/{id}/{change}` | a [`Drift`]: `rename`, `email`, `swap-email`, `suspend`, `restore`, `deactivate`, `reactivate`, `delete`, `unclaim`, `claim`, `move`, `factor`, `token`, `administrator` |
+//! | `GET /policies`, `POST /policies/{id}/delete`, `POST /policies/{id}/demand` | [`PolicyRecord`]s |
+//! | `POST /keys/{label}/revoke` | |
+//! | `GET`, `PUT /settings`; `PUT /rate-limits` | [`Settings`]; [`config::RateLimit`]s |
+//!
 //! Everything is in memory. Time comes from a [`homeward_types::Clock`], chance from one seed.
 //!
 //! ```no_run

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homeward_types::{Clock, Timestamp};
-use rand::rngs::StdRng;
+use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ pub(crate) struct Organisation {
     managed: usize,
     there: usize,
     now: Moment,
-    rng: StdRng,
+    rng: SmallRng,
 }
 
 impl Organisation {
@@ -82,7 +82,7 @@ impl Organisation {
             managed: 0,
             there: accounts.len(),
             now: Moment::MIN,
-            rng: StdRng::seed_from_u64(seed ^ 0x5eed_0f0a_11de_1a75),
+            rng: SmallRng::seed_from_u64(seed ^ 0x5eed_0f0a_11de_1a75),
             accounts,
         };
         for (slot, account) in organisation.accounts.iter().enumerate() {

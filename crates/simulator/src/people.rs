@@ -15,6 +15,8 @@ use crate::organisation::people::{Enrolment, Reset, SignIn};
 use crate::state::Sim;
 use crate::well_known::PASSWORD;
 
+pub(crate) use page::admin_path;
+
 /// The pages and their JSON forms.
 pub(crate) fn router(sim: &Sim) -> Router {
     Router::new()

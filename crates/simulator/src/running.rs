@@ -107,6 +107,11 @@ impl Running {
         control::information(&self.sim)
     }
 
+    /// The admin console's page of an account.
+    pub fn admin_page(&self, account: &str) -> String {
+        format!("{}{}", self.provider_url, people::admin_path(account))
+    }
+
     /// Stops: no new connection is taken, and those that are open are cut.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);

@@ -5,7 +5,7 @@ pub(crate) mod csv;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rand::rngs::StdRng;
+use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::account::{Account, Claim, Membership, Placed, Source, Status, Token};
@@ -45,7 +45,7 @@ const COMBINATIONS: usize = FIRST.len() * LAST.len();
 /// # Errors
 /// [`csv::CsvError`] if they come from a file that cannot be used.
 pub(crate) fn organisation(config: &SimulatorConfig, now: Moment) -> Result<(Vec<PolicyRecord>, Vec<Account>), csv::CsvError> {
-    let mut seed = Seed { rng: StdRng::seed_from_u64(config.seed), now_ms: now / 1_000, offset: 0, made: 0 };
+    let mut seed = Seed { rng: SmallRng::seed_from_u64(config.seed), now_ms: now / 1_000, offset: 0, made: 0 };
     seed.offset = seed.rng.random_range(0..COMBINATIONS);
     let mut policies = policy::well_known();
     let mut accounts = well_known_people(&mut seed);
@@ -134,7 +134,7 @@ enum Factor {
 
 /// Where names, ids and dates come from.
 struct Seed {
-    rng: StdRng,
+    rng: SmallRng,
     now_ms: i64,
     offset: usize,
     made: usize,

@@ -15,6 +15,11 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// The code that every enrolled factor shows, unless the factor is lost.
 pub const FACTOR_CODE: &str = "314159";
 
+/// The path of the admin console's page of an account, below the provider's address.
+pub const ADMIN_PAGE: &str = "/fake/admin/users/{account_id}";
+/// The path of the sign-in page, below the provider's address; `?email=` fills the address in.
+pub const SIGN_IN_PAGE: &str = "/fake/sign-in";
+
 /// The authentication policies, by the ids that the provider gives them.
 pub mod policy {
     /// "Everyone": two-step verification mandatory, the default policy.

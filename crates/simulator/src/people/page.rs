@@ -6,7 +6,7 @@ use crate::account::{Claim, Status};
 use crate::organisation::Organisation;
 use crate::organisation::diff::word;
 use crate::organisation::people::{Enrolment, Reset, SignIn};
-use crate::well_known::{FACTOR_CODE, PASSWORD};
+use crate::well_known::{ADMIN_PAGE, FACTOR_CODE, PASSWORD};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;padding:0 1rem;color:#172b4d}\
     h1{font-size:1.4rem}dl{display:grid;grid-template-columns:14rem 1fr;gap:.3rem}dt{color:#5e6c84}dd{margin:0}\
@@ -84,8 +84,8 @@ pub(super) fn enrolled(outcome: Enrolment) -> String {
 }
 
 /// The address of the admin console's page of an account.
-pub(super) fn admin_path(account: &str) -> String {
-    format!("/fake/admin/users/{}", account.replace('%', "%25").replace('|', "%7C"))
+pub(crate) fn admin_path(account: &str) -> String {
+    ADMIN_PAGE.replace("{account_id}", &account.replace('%', "%25").replace('|', "%7C"))
 }
 
 /// The admin console's page of an account. The reset button is there only where the real console has one.

@@ -98,3 +98,27 @@ async fn failures_and_throttling_come_in_the_shape_of_each_api() {
         assert_eq!((status, json_of(&text)["code"].as_u64()), (429, Some(429)));
     }
 }
+
+#[tokio::test]
+async fn no_body_however_odd_brings_the_simulator_down() {
+    let world = World::start().await;
+    let bodies: [&[u8]; 9] =
+        [b"", b"null", b"[]", b"{", b"\"", b"\xff\xfe", b"{\"users\": 1}", b"{\"accountIds\": [null]}", b"{\"limit\": 1e300}"];
+    let paths = [
+        World::add_users_path(policy::RECOVERY),
+        format!("{}/users/auth-policies/bulk-fetch", World::control_path()),
+        World::search_path(),
+        "/fake/sign-in.json".to_owned(),
+        "/fake/enrol.json".to_owned(),
+        "/fake/sign-in".to_owned(),
+    ];
+    for path in paths {
+        for body in bodies {
+            let request = world.http.post(format!("{}{path}", world.running.provider_url)).bearer_auth(key::UNSCOPED);
+            let response = request.header("content-type", "application/json").body(body.to_vec()).send().await.unwrap();
+            let harmless = body.is_empty() || body == b"[]";
+            assert!(response.status().is_client_error() || harmless, "{path} {body:?}: {}", response.status());
+        }
+    }
+    assert!(world.truth().log(0).is_empty());
+}

@@ -73,10 +73,7 @@ async fn only_who_is_signed_in_can_enrol_and_a_move_back_ends_no_session() {
 #[tokio::test]
 async fn the_reset_button_is_there_only_where_it_can_help() {
     let world = World::start().await;
-    let page = async |id: &str| {
-        let path = format!("/fake/admin/users/{}", id.replace('|', "%7C"));
-        world.call(Method::GET, &path, None).await.text().await.unwrap()
-    };
+    let page = async |id: &str| world.http.get(world.running.admin_page(id)).send().await.unwrap().text().await.unwrap();
     for (person, shown) in [(STORY, false), (LOST_PHONE, false), (SINGLE_SIGN_ON, false), (UNMANAGED, false), (GUEST, true)] {
         let html = page(person.id).await;
         assert_eq!(html.contains("Reset two-step verification"), shown, "{}", person.name);
