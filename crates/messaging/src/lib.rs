@@ -1,7 +1,7 @@
 //! Messages between services: envelope, topology, outbox and relay, consuming loop, and two brokers behind one trait.
 //!
-//! Owns the tables `outbox`, `dead_letter` and `heard_sender`, which every service has in its own database
-//! ([`MIGRATIONS`]; the in-process broker has `dead_letter` in its own).
+//! Owns the tables `outbox` and `heard_sender`, which every service has in its own database ([`MIGRATIONS`]), and
+//! `dead_letter`, which the in-process broker makes in the database that it is given.
 //!
 //! The path of a message:
 //! 1. A service puts it into a [`Batch`] and [stores](Batch::store) the batch in the transaction of its cause.
@@ -15,6 +15,7 @@
 pub mod broker;
 pub mod consume;
 pub mod envelope;
+pub mod inbox;
 pub mod outbox;
 pub mod topology;
 

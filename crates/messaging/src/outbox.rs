@@ -11,6 +11,7 @@
 mod batch;
 mod confirmed;
 mod lanes;
+mod lag;
 mod publisher;
 mod relay;
 mod store;
@@ -98,7 +99,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     service: String,
     pace: Pace,
-    lanes: Lanes,
+    lanes: Arc<Lanes>,
     confirmed: ConfirmedRows,
     /// One permit for each row that may be in memory.
     room: Arc<Semaphore>,
@@ -123,7 +124,7 @@ impl Outbox {
             broker,
             clock,
             service: service.into(),
-            lanes: Lanes::default(),
+            lanes: Arc::default(),
             confirmed: ConfirmedRows::default(),
             room: Arc::new(Semaphore::new(pace.in_memory)),
             relay: Notify::new(),
@@ -234,13 +235,14 @@ impl Outbox {
         Ok(changed)
     }
 
-    /// Publishes, relays and sweeps until the shutdown. Run it once for each service.
+    /// Publishes, relays and sweeps until the shutdown. Run it once for each service, after telemetry was set up.
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = publisher::run(&self.0) => {}
             () = relay::run(&self.0) => {}
             () = publisher::sweep(&self.0) => {}
+            () = lag::watch(&self.0) => {}
         }
         // Saves the next start from publishing again what was confirmed just now.
         publisher::delete_confirmed(&self.0).await;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use homeward_chassis::error_chain;
+use homeward_chassis::telemetry::TraceContext;
 use homeward_types::limits::backoff;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
 use crate::broker::{Broker, BrokerError, Consumer, Delivery, Receipt, Settle};
 use crate::consume::suspects::Suspects;
@@ -218,11 +220,12 @@ impl Loop {
 
     async fn handle_once(&self, part: &[Item]) -> Handled {
         let batch = part.iter().map(|item| item.received.clone()).collect();
-        match AssertUnwindSafe(self.handler.handle(batch)).catch_unwind().await {
+        let handling = AssertUnwindSafe(self.handler.handle(batch)).catch_unwind();
+        match handling.instrument(self.batch_span(part)).await {
             Ok(Ok(verdicts)) if verdicts.len() == part.len() => Handled::Verdicts(verdicts),
             Ok(Ok(verdicts)) => Handled::Failed(format!("the handler gave {} verdicts for {} messages", verdicts.len(), part.len())),
-            Ok(Err(HandleError::Infrastructure(error))) => Handled::Trouble(chain(&*error)),
-            Ok(Err(HandleError::Failed(error))) => Handled::Failed(chain(&*error)),
+            Ok(Err(HandleError::Infrastructure(error))) => Handled::Trouble(error_chain(&*error)),
+            Ok(Err(HandleError::Failed(error))) => Handled::Failed(error_chain(&*error)),
             Err(panic) => Handled::Failed(format!("the handler panicked: {}", message(&*panic))),
         }
     }
@@ -235,9 +238,31 @@ impl Loop {
         }
     }
 
+    /// What the handler does for all of a batch happens in a span that only links; what it does for one message, in that message's.
+    fn batch_span(&self, part: &[Item]) -> Span {
+        if let [item] = part {
+            return item.received.span.clone();
+        }
+        let span = tracing::debug_span!(
+            parent: None,
+            "process batch",
+            otel.name = format!("process batch {}", self.queue.name),
+            messaging.system = self.broker.system(),
+            messaging.destination.name = self.queue.name,
+            messaging.batch.message_count = part.len()
+        );
+        if !span.is_disabled() {
+            for item in part {
+                TraceContext::of(&item.received.span).link(&span);
+            }
+        }
+        span
+    }
+
     /// A message's consumer span, a child of the message's context.
     fn span(&self, envelope: &crate::envelope::Envelope) -> Span {
         let span = tracing::info_span!(
+            parent: None,
             "process",
             otel.name = format!("process {}", self.queue.name),
             otel.kind = "consumer",
@@ -254,11 +279,6 @@ impl Loop {
         }
         span
     }
-}
-
-/// The error with all its causes.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(error.source(), |cause| (**cause).source()).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 use crate::consume::Pace;
 use crate::consume::run::Item;
 
+/// Failures that are remembered without the message in hand.
+const REMEMBERED: usize = 10_000;
+
 /// The suspects of one queue's loop.
 pub(super) struct Suspects {
     /// In hand, waiting for their next try.
@@ -56,9 +59,13 @@ impl Suspects {
         self.failures.remove(&id);
     }
 
-    /// The subscription is gone, and what was in hand with it.
+    /// The subscription is gone, and what was in hand with it. Their failures still count, unless they are too many to remember:
+    /// some of those messages were then handled elsewhere.
     pub(super) fn lose(&mut self) {
         self.held.clear();
+        if self.failures.len() > REMEMBERED {
+            self.failures.clear();
+        }
     }
 
     /// Waits until one is to be tried again; for ever if there is none.

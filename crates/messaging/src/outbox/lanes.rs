@@ -1,7 +1,7 @@
 //! Rows in memory on their way out, by destination: what goes to one service never waits behind what goes to another.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -40,32 +40,52 @@ impl Lanes {
         self.added.notified().await;
     }
 
-    /// The lanes in which another flight may start; each counts as started.
-    pub(super) fn ready(&self, most_flights: usize) -> Vec<String> {
-        let mut ready = Vec::new();
+    /// A flight in each lane that has rows and room for one more.
+    pub(super) fn start(self: &Arc<Self>, most_flights: usize) -> Vec<Flight> {
+        let mut flights = Vec::new();
         for (destination, lane) in self.held().iter_mut() {
             if !lane.rows.is_empty() && lane.flights < most_flights {
                 lane.flights += 1;
-                ready.push(destination.clone());
+                flights.push(Flight { lanes: Arc::clone(self), destination: destination.clone() });
             }
         }
-        ready
-    }
-
-    /// The next rows of a lane, at most `most`. None: its flight is over.
-    pub(super) fn next(&self, destination: &str, most: usize) -> Vec<Row> {
-        let mut lanes = self.held();
-        let Some(lane) = lanes.get_mut(destination) else { return Vec::new() };
-        let count = lane.rows.len().min(most);
-        if count == 0 {
-            lane.flights = lane.flights.saturating_sub(1);
-        }
-        lane.rows.drain(..count).collect()
+        flights
     }
 
     /// Every step leaves the lanes whole, so a panic elsewhere while they were held does no harm.
     fn held(&self) -> MutexGuard<'_, HashMap<String, Lane>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to publish rows of a lane, one batch after another.
+pub(super) struct Flight {
+    lanes: Arc<Lanes>,
+    destination: String,
+}
+
+impl Flight {
+    /// Where it goes: `<service>.<command|event>`.
+    pub(super) fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// The next rows of the lane, at most `most`.
+    pub(super) fn next(&self, most: usize) -> Vec<Row> {
+        let mut lanes = self.lanes.held();
+        let Some(lane) = lanes.get_mut(&self.destination) else { return Vec::new() };
+        let count = lane.rows.len().min(most);
+        lane.rows.drain(..count).collect()
+    }
+}
+
+impl Drop for Flight {
+    /// Also after a panic. Rows that came in since the last look get a new flight.
+    fn drop(&mut self) {
+        if let Some(lane) = self.lanes.held().get_mut(&self.destination) {
+            lane.flights = lane.flights.saturating_sub(1);
+        }
+        self.lanes.added.notify_one();
     }
 }
 

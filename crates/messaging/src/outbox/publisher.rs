@@ -14,6 +14,7 @@ use crate::broker::PublishError;
 use crate::envelope::Envelope;
 use crate::outbox::batch::{Outcome, Row};
 use crate::outbox::confirmed::Confirmed;
+use crate::outbox::lanes::Flight;
 use crate::outbox::{Inner, store};
 
 /// Most confirmed rows in one transaction of the sweeper.
@@ -31,20 +32,32 @@ pub(super) async fn run(outbox: &Arc<Inner>) {
                 }
             }
         }
-        for destination in outbox.lanes.ready(outbox.pace.flights) {
-            flights.spawn(fly(Arc::clone(outbox), destination));
+        for flight in outbox.lanes.start(outbox.pace.flights) {
+            flights.spawn(fly(Arc::clone(outbox), flight));
         }
     }
 }
 
 /// Publishes what has gathered in a lane, until nothing has.
-async fn fly(outbox: Arc<Inner>, destination: String) {
+async fn fly(outbox: Arc<Inner>, flight: Flight) {
     loop {
-        let rows = outbox.lanes.next(&destination, outbox.pace.flight);
+        let rows = flight.next(outbox.pace.flight);
         if rows.is_empty() {
             return;
         }
-        let span = tracing::debug_span!("publish", otel.name = format!("send {destination}"), messaging.batch.message_count = rows.len());
+        let span = tracing::debug_span!(
+            "publish",
+            otel.name = format!("send {}", flight.destination()),
+            otel.kind = "producer",
+            messaging.system = outbox.broker.system(),
+            messaging.operation.type = "send",
+            messaging.batch.message_count = rows.len()
+        );
+        if !span.is_disabled() {
+            for row in &rows {
+                row.envelope.trace.link(&span);
+            }
+        }
         publish(&outbox, rows).instrument(span).await;
     }
 }

@@ -41,7 +41,9 @@ async fn take(outbox: &Arc<Inner>) -> Result<usize, StoreError> {
         store::claim_expired(tx, &outbox.service, now, until, outbox.pace.flight).await
     })?;
     let found = claimed.len();
-    let rows = claimed.into_iter().map(|envelope| Row {
+    // Confirmed, but the database was too unwell to delete it.
+    let confirmed = outbox.confirmed.among(&claimed.iter().map(|envelope| envelope.id).collect::<Vec<_>>());
+    let rows = claimed.into_iter().filter(|envelope| !confirmed.contains(&envelope.id)).map(|envelope| Row {
         envelope: Arc::new(envelope),
         claimed_until: until,
         state: None,

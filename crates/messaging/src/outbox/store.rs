@@ -234,3 +234,24 @@ fn ranges(numbers: &[i64]) -> Vec<(i64, i64)> {
     }
     runs
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::ranges;
+
+    proptest! {
+        #[test]
+        fn ranges_hold_the_numbers_and_no_other(numbers in prop::collection::vec(0..200_i64, 0..150)) {
+            let runs = ranges(&numbers);
+            let held: Vec<i64> = runs.iter().flat_map(|(first, last)| *first..=*last).collect();
+            let expected: Vec<i64> = numbers.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+            prop_assert_eq!(held, expected);
+            // As few as possible: no two runs touch.
+            prop_assert!(runs.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+        }
+    }
+}

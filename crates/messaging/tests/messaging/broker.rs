@@ -64,10 +64,10 @@ impl Drop for Vhost {
 }
 
 fn setting(name: &str) -> String {
-    match std::env::var(name) {
-        Ok(value) => value,
-        Err(_) => panic!("{name} is not set: run ./test, which starts private servers, or start them with deploy/local/servers.sh"),
-    }
+    let Ok(value) = std::env::var(name) else {
+        panic!("{name} is not set: run ./test, which starts private servers, or start them with deploy/local/servers.sh");
+    };
+    value
 }
 
 /// One request to RabbitMQ's management.

@@ -269,7 +269,7 @@ async fn a_redriven_message_reaches_only_the_queue_that_it_died_on(broker: Arc<d
 async fn an_expired_command_is_not_redriven(broker: Arc<dyn Broker>) {
     let now = SystemClock.now();
     let late = expiring("test.command.a.v1", 1, Some(now - Duration::from_secs(1)));
-    let timely = expiring("test.command.a.v1", 2, Some(now + Duration::from_secs(60)));
+    let timely = expiring("test.command.a.v1", 2, Some(now + Duration::from_mins(1)));
     bury(&broker, &late, "one").await;
     bury(&broker, &timely, "two").await;
     let redriven = broker.redrive(&WORK, &[late.id, timely.id], now).await.unwrap();

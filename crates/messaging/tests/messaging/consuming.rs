@@ -230,7 +230,7 @@ async fn poison_does_not_keep_others_waiting() {
     let fresh = memory().await;
     let handler = Recorder::new();
     // Its second try is an hour away.
-    let pace = Pace { first_wait: Duration::from_secs(3_600), longest_wait: Duration::from_secs(3_600), ..Pace::default() };
+    let pace = Pace { first_wait: Duration::from_hours(1), longest_wait: Duration::from_hours(1), ..Pace::default() };
     let running = run(&fresh.broker, &handler, pace);
     let poison = publish(&fresh.broker, works(&["poison"]));
     eventually("it failed", async || handler.calls() == 1).await;

@@ -76,12 +76,12 @@ impl Handler for Player {
 async fn services_that_answer_each_other_never_stand_still() {
     const BALLS: usize = 300;
     const HITS: i64 = 20;
-    let (ping_db, pong_db, dead) = (sqlite().await, sqlite().await, sqlite().await);
+    let (first, second, dead) = (sqlite().await, sqlite().await, sqlite().await);
     let broker = broker(&[PING, PONG], &dead, Duration::from_secs(5)).await;
     let finished: Arc<Mutex<HashSet<String>>> = Arc::default();
     let mut running = Vec::new();
     let mut outboxes = Vec::new();
-    for (db, queue, to) in [(&ping_db, PING, "pong.command.hit.v1"), (&pong_db, PONG, "ping.command.hit.v1")] {
+    for (db, queue, to) in [(&first, PING, "pong.command.hit.v1"), (&second, PONG, "ping.command.hit.v1")] {
         db.migrate(&[MIGRATIONS]).await.unwrap();
         let outbox = Outbox::with_pace((**db).clone(), Arc::clone(&broker), Arc::new(SystemClock), queue.name, pace());
         running.push(run(&outbox));
@@ -92,7 +92,7 @@ async fn services_that_answer_each_other_never_stand_still() {
     // Many callers of one service, each with a transaction of its own.
     let mut calls = tokio::task::JoinSet::new();
     for ball in 0..BALLS {
-        let (db, outbox) = ((*ping_db).clone(), outboxes[0].clone());
+        let (db, outbox) = ((*first).clone(), outboxes[0].clone());
         calls.spawn(async move {
             let batch = transaction!(db, "test.serve", async |tx| -> Result<_, StoreError> {
                 let mut batch = outbox.batch();
@@ -107,7 +107,7 @@ async fn services_that_answer_each_other_never_stand_still() {
     let served = soon("all serves", calls.join_all()).await;
     assert!(served.iter().all(|published| published.confirmed.len() == 1), "a confirm did not come in time");
     eventually("every ball is out", async || finished.lock().unwrap().len() == BALLS).await;
-    for db in [&ping_db, &pong_db] {
+    for db in [&first, &second] {
         eventually("everything is confirmed", async || rows(db).await == 0).await;
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use homeward_messaging::{Broker, HandleError, Handler, MIGRATIONS, Outbox, RabbitBroker, Received, Verdict, consume};
 use homeward_store::testing::sqlite;
-use homeward_store::{StoreError, on, transaction};
+use homeward_store::{Database, StoreError, on, transaction};
 use homeward_types::{MessageId, SystemClock};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -79,6 +80,59 @@ impl Handler for Counting {
     }
 }
 
+/// Writes on steadily, whatever the broker does: a command and an event in each transaction.
+struct Writer {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+    sent: Arc<Mutex<Vec<(MessageId, MessageId)>>>,
+    unconfirmed: Arc<AtomicUsize>,
+}
+
+impl Writer {
+    fn start(db: &Database, outbox: &Outbox) -> Self {
+        let (stop, sent, unconfirmed) = (CancellationToken::new(), Arc::default(), Arc::default());
+        let writing = write(db.clone(), outbox.clone(), stop.clone(), Arc::clone(&sent), Arc::clone(&unconfirmed));
+        Self { task: tokio::spawn(writing), stop, sent, unconfirmed }
+    }
+
+    /// How many messages the broker did not confirm at once.
+    fn unconfirmed(&self) -> usize {
+        self.unconfirmed.load(Ordering::SeqCst)
+    }
+
+    fn last(&self) -> (MessageId, MessageId) {
+        *self.sent.lock().unwrap().last().unwrap()
+    }
+
+    async fn stop(self) -> Vec<(MessageId, MessageId)> {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        self.sent.lock().unwrap().clone()
+    }
+}
+
+async fn write(
+    db: Database,
+    outbox: Outbox,
+    stop: CancellationToken,
+    sent: Arc<Mutex<Vec<(MessageId, MessageId)>>>,
+    unconfirmed: Arc<AtomicUsize>,
+) {
+    while !stop.is_cancelled() {
+        let (batch, pair) = transaction!(db, "test.decide", async |tx| -> Result<_, StoreError> {
+            let mut batch = outbox.batch();
+            let pair = (batch.push(message("test.command.a.v1", "a")), batch.push(message("test.event.b.v1", "b")));
+            batch.store(tx).await?;
+            Ok((batch, pair))
+        })
+        .unwrap();
+        sent.lock().unwrap().push(pair);
+        let (outbox, unconfirmed) = (outbox.clone(), Arc::clone(&unconfirmed));
+        tokio::spawn(async move { unconfirmed.fetch_add(outbox.publish_confirmed(batch).await.waiting.len(), Ordering::SeqCst) });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_killed_broker_loses_nothing_and_everything_reconnects() {
     let servers = Arc::new(tokio::task::spawn_blocking(Servers::start).await.unwrap());
@@ -101,46 +155,23 @@ async fn a_killed_broker_loses_nothing_and_everything_reconnects() {
         })
         .collect();
 
-    // A steady writer, whatever the broker does.
-    let sent: Arc<Mutex<Vec<(MessageId, MessageId)>>> = Arc::default();
-    let (writing, waiting) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
-    let writer = tokio::spawn({
-        let (outbox, db, sent, writing, waiting) = (outbox.clone(), (*db).clone(), sent.clone(), writing.clone(), waiting.clone());
-        async move {
-            while writing.load(Ordering::SeqCst) {
-                let (batch, pair) = transaction!(db, "test.decide", async |tx| -> Result<_, StoreError> {
-                    let mut batch = outbox.batch();
-                    let pair = (batch.push(message("test.command.a.v1", "a")), batch.push(message("test.event.b.v1", "b")));
-                    batch.store(tx).await?;
-                    Ok((batch, pair))
-                })
-                .unwrap();
-                sent.lock().unwrap().push(pair);
-                let (outbox, waiting) = (outbox.clone(), waiting.clone());
-                tokio::spawn(async move { waiting.fetch_add(outbox.publish_confirmed(batch).await.waiting.len(), Ordering::SeqCst) });
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
-    });
-
+    let writer = Writer::start(&db, &outbox);
     let count = |at: usize| handlers[at].0.lock().unwrap().len();
     for kill in 1..=KILLS {
         let before = (count(0), count(1));
         eventually("messages flow", async || count(0) > before.0 + 20 && count(1) > before.1 + 20).await;
-        let failed = waiting.load(Ordering::SeqCst);
+        let failed = writer.unconfirmed();
         servers.kill_rabbitmq();
-        eventually("the kill is felt", async || waiting.load(Ordering::SeqCst) > failed).await;
+        eventually("the kill is felt", async || writer.unconfirmed() > failed).await;
         let again = Arc::clone(&servers);
         tokio::task::spawn_blocking(move || again.script("up")).await.unwrap();
-        let last = *sent.lock().unwrap().last().unwrap();
+        let last = writer.last();
         eventually(&format!("messages flow after kill {kill}"), async || {
             handlers[0].0.lock().unwrap().contains_key(&last.0) && handlers[1].0.lock().unwrap().contains_key(&last.1)
         })
         .await;
     }
-    writing.store(false, Ordering::SeqCst);
-    writer.await.unwrap();
-    let sent = sent.lock().unwrap().clone();
+    let sent = writer.stop().await;
     eventually("all arrived", async || {
         sent.iter().all(|(a, b)| handlers[0].0.lock().unwrap().contains_key(a) && handlers[1].0.lock().unwrap().contains_key(b))
     })

@@ -55,12 +55,14 @@ struct Model {
     dead: BTreeSet<MessageId>,
 }
 
+type Publishing = JoinHandle<Vec<Result<(), PublishError>>>;
+
 struct History {
     broker: Arc<dyn Broker>,
     consumers: Vec<Option<Box<dyn Consumer>>>,
     models: Vec<Model>,
     messages: Vec<Arc<Envelope>>,
-    publishes: Vec<(MessageId, JoinHandle<Vec<Result<(), PublishError>>>)>,
+    publishes: Vec<(MessageId, Publishing)>,
 }
 
 impl History {

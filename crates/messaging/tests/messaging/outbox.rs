@@ -2,22 +2,25 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use homeward_messaging::outbox::{Backlog, Pace};
-use homeward_messaging::{Batch, Broker, MIGRATIONS, NewMessage, Outbox, PublishError};
+use homeward_messaging::inbox::{hear, heard};
+use homeward_messaging::{Batch, Broker, Envelope, MIGRATIONS, NewMessage, Outbox, PublishError, Received};
 use homeward_store::testing::{TestDatabase, migrated, schemas_agree};
 use homeward_store::{Database, StoreError, on, transaction};
-use homeward_types::{Clock, ManualClock, MessageId, SystemClock};
+use homeward_types::{Clock, ManualClock, MessageId, SystemClock, Timestamp};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::scripted::{Answer, Scripted};
-use crate::sending::{eventually, message, soon};
+use crate::sending::{envelope, eventually, message, soon};
 
 /// Nothing happens by itself for a long time: only what a test causes.
 fn slow() -> Pace {
-    let long = Duration::from_secs(3_600);
+    let long = Duration::from_hours(1);
     Pace { sweep: long, poll: long, retry: Duration::ZERO, ..Pace::default() }
 }
 
@@ -55,6 +58,10 @@ fn commands(count: usize) -> Vec<NewMessage> {
 
 async fn rows(db: &Database) -> i64 {
     on!(db, pool => sqlx::query_scalar("SELECT COUNT(*) FROM outbox").fetch_one(pool).await).unwrap()
+}
+
+async fn claimed_until(db: &Database) -> Timestamp {
+    on!(db, pool => sqlx::query_scalar("SELECT claimed_until FROM outbox").fetch_one(pool).await).unwrap()
 }
 
 async fn databases() -> Vec<TestDatabase> {
@@ -182,15 +189,23 @@ async fn two_relays_never_publish_a_row_twice_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_publish_keeps_its_claim() {
     for db in databases().await {
-        let broker = Scripted::new();
-        broker.answer("policy", Answer::ConfirmAfter(Duration::from_millis(600)));
-        // Six claims would expire while the broker thinks.
-        let pace = Pace { claim: Duration::from_millis(100), renew: Duration::from_millis(20), ..quick() };
-        let writer = outbox(&db, &broker, Arc::new(SystemClock), pace.clone());
-        let relay = outbox(&db.reopen().await, &broker, Arc::new(SystemClock), pace);
+        let (broker, gate) = (Scripted::new(), Arc::new(Semaphore::new(0)));
+        broker.answer("policy", Answer::ConfirmWhen(Arc::clone(&gate)));
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        let pace = Pace { renew: Duration::from_millis(5), ..quick() };
+        let writer = outbox(&db, &broker, clock.clone(), pace.clone());
+        let relay = outbox(&db.reopen().await, &broker, clock.clone(), pace);
         let _running = [run(&writer), run(&relay)];
         let (batch, ids) = commit(&db, &writer, &commands(1)).await;
         writer.publish(batch);
+        eventually("it is being published", async || broker.times(ids[0]) == 1).await;
+        // Four claims would expire while the broker thinks.
+        for _ in 0..8 {
+            clock.advance(chrono::TimeDelta::seconds(5));
+            let renewed = clock.now() + chrono::TimeDelta::seconds(10);
+            eventually("the claim is renewed", async || claimed_until(&db).await == renewed).await;
+        }
+        gate.add_permits(1);
         eventually("it is gone", async || rows(&db).await == 0).await;
         assert_eq!((broker.times(ids[0]), broker.twice_at_once()), (1, 0));
     }
@@ -323,24 +338,32 @@ async fn a_silent_destination_holds_up_no_other() {
 async fn many_small_transactions_share_their_confirms() {
     const CALLS: usize = 400;
     for db in databases().await {
-        let broker = Scripted::new();
-        broker.answer("policy", Answer::ConfirmAfter(Duration::from_millis(2)));
-        let outbox = outbox(&db, &broker, Arc::new(SystemClock), Pace { flights: 2, ..quick() });
+        let (broker, gate) = (Scripted::new(), Arc::new(Semaphore::new(0)));
+        broker.answer("policy", Answer::ConfirmWhen(Arc::clone(&gate)));
+        // A clock that stands still: no claim expires, however slow the machine is.
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        let outbox = outbox(&db, &broker, clock, Pace { flights: 2, ..quick() });
         let _running = run(&outbox);
         let mut calls = tokio::task::JoinSet::new();
+        let committed = Arc::new(AtomicUsize::new(0));
         for _ in 0..CALLS {
-            let (db, outbox) = (db.clone(), outbox.clone());
+            let (db, outbox, committed) = (db.clone(), outbox.clone(), Arc::clone(&committed));
             calls.spawn(async move {
                 let (batch, _) = commit(&db, &outbox, &commands(1)).await;
+                committed.fetch_add(1, Ordering::SeqCst);
                 outbox.publish_confirmed(batch).await
             });
         }
+        // While the broker thinks, what comes in gathers.
+        eventually("all are committed", async || committed.load(Ordering::SeqCst) == CALLS).await;
+        gate.add_permits(1);
         for published in soon("all calls", calls.join_all()).await {
-            assert_eq!(published.confirmed.len(), 1);
+            assert_eq!(published.confirmed.len() + published.waiting.len(), 1);
         }
-        let batches = broker.batches().len();
-        assert!(batches < CALLS / 2, "{batches} publishes for {CALLS} calls");
         eventually("all are gone", async || rows(&db).await == 0).await;
+        assert_eq!(broker.distinct(), CALLS);
+        let batches = broker.batches();
+        assert!(batches.len() <= 10, "{CALLS} calls were published in {batches:?}");
     }
 }
 
@@ -362,5 +385,26 @@ async fn numbers_rise_for_ever() {
         assert_eq!(outbox.last_number().await.unwrap(), 600);
         drop(commit(&reopened, &outbox, &commands(1)).await);
         assert_eq!(outbox.last_number().await.unwrap(), 601);
+    }
+}
+
+#[tokio::test]
+async fn the_highest_number_of_each_sender_is_kept() {
+    for db in databases().await {
+        let received = |sender: &str, number| Received {
+            envelope: Arc::new(Envelope { sender: sender.to_owned(), ..(*envelope("test.event.a.v1", number)).clone() }),
+            deliveries: 1,
+            span: tracing::Span::none(),
+        };
+        let batches = [
+            vec![received("policy", 7), received("directory", 2), received("policy", 9)],
+            vec![received("policy", 8), received("directory", 3)],
+            vec![],
+        ];
+        for batch in batches {
+            transaction!(db, "test.hear", async |tx| -> Result<(), StoreError> { hear(tx, &batch).await }).unwrap();
+        }
+        let expected = [("directory".to_owned(), 3), ("policy".to_owned(), 9)];
+        assert_eq!(heard(&db).await.unwrap().into_iter().collect::<Vec<_>>(), expected);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use homeward_messaging::{Broker, BrokerError, Consumer, DeadLetter, Envelope, PublishError, QueueSpec, Redriven};
 use homeward_types::{MessageId, Timestamp};
+use tokio::sync::Semaphore;
 
 /// How it answers to messages whose kind begins so.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub enum Answer {
     Confirm,
     /// Confirms after a while.
     ConfirmAfter(Duration),
+    /// Confirms once the gate is open.
+    ConfirmWhen(Arc<Semaphore>),
     /// Never answers.
     Silence,
     /// Says no.
@@ -100,6 +103,10 @@ impl Broker for Scripted {
                 Answer::Confirm => Ok(()),
                 Answer::ConfirmAfter(wait) => {
                     tokio::time::sleep(wait).await;
+                    Ok(())
+                }
+                Answer::ConfirmWhen(gate) => {
+                    drop(gate.acquire().await);
                     Ok(())
                 }
                 Answer::Silence => std::future::pending().await,

@@ -25,7 +25,7 @@ pub const LIMITED: QueueSpec = QueueSpec { delivery_limit: 2, ..QueueSpec::new("
 pub const QUEUES: &[QueueSpec] = &[WORK, EVENTS, COPY, NARROW, LIMITED];
 
 /// Longer than anything takes on a busy machine.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A message as an outbox would send it, with every field in use.
 pub fn envelope(kind: &str, number: i64) -> Arc<Envelope> {
@@ -45,7 +45,7 @@ pub fn envelope(kind: &str, number: i64) -> Arc<Envelope> {
             tracestate: "vendor=value".to_owned(),
         },
         at,
-        expires_at: Some(at + Duration::from_secs(900)),
+        expires_at: Some(at + Duration::from_mins(15)),
         payload: Bytes::from(format!("payload {number}")),
     })
 }
@@ -89,8 +89,6 @@ pub async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut condition: F) {
 
 /// Bounds a wait.
 pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, work).await {
-        Ok(done) => done,
-        Err(_) => panic!("not within {DEADLINE:?}: {what}"),
-    }
+    let Ok(done) = tokio::time::timeout(DEADLINE, work).await else { panic!("not within {DEADLINE:?}: {what}") };
+    done
 }

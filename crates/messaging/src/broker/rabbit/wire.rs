@@ -179,3 +179,69 @@ fn moment(property: &'static str, micros: i64) -> Result<Timestamp, Undecodable>
     DateTime::from_timestamp_micros(micros)
         .ok_or_else(|| Undecodable { property, problem: format!("{micros} is no moment") })
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn moments() -> impl Strategy<Value = Timestamp> {
+        (0..4_102_444_800_000_000_i64).prop_map(|micros| DateTime::from_timestamp_micros(micros).unwrap())
+    }
+
+    fn ids() -> impl Strategy<Value = Uuid> {
+        any::<u128>().prop_map(Uuid::from_u128)
+    }
+
+    prop_compose! {
+        fn envelopes()(
+            id in ids(), kind in "[a-z.]{1,255}", organisation in "[a-z][a-z0-9-]{0,60}", correlation in ids(), causation in prop::option::of(ids()),
+            idempotency_key in ".{0,400}", sender in "[a-z]{1,20}", numbers in any::<(i64, i64)>(),
+            traceparent in "|00-[0-9a-f]{32}-[0-9a-f]{16}-01", tracestate in "|[a-z]=[a-z]{0,500}",
+        )(
+            at in moments(), expires_at in prop::option::of(moments()), payload in prop::collection::vec(any::<u8>(), 0..300),
+            envelope in Just((id, kind, organisation, correlation, causation, idempotency_key, sender, numbers, traceparent, tracestate)),
+        ) -> Envelope {
+            let (id, kind, organisation, correlation, causation, idempotency_key, sender, numbers, traceparent, tracestate) = envelope;
+            Envelope {
+                id: MessageId::from_uuid(id),
+                kind,
+                organisation: organisation.parse().unwrap(),
+                correlation,
+                causation: causation.map(MessageId::from_uuid),
+                idempotency_key,
+                sender,
+                sender_number: numbers.0,
+                entity_version: numbers.1,
+                trace: TraceContext { traceparent, tracestate },
+                at,
+                expires_at,
+                payload: Bytes::from(payload),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_envelope_comes_back_as_it_was(sent in envelopes()) {
+            prop_assert_eq!(check(&sent), Ok(()));
+            let came = envelope(&properties(&sent), sent.payload.to_vec()).map_err(|(error, _)| error);
+            prop_assert_eq!(came.as_ref(), Ok(&sent));
+            let dead = buried(properties(&sent), "why", sent.at);
+            prop_assert_eq!(epitaph(&dead), ("why".to_owned(), Some(sent.at)));
+            prop_assert_eq!(envelope(&dead, sent.payload.to_vec()).map_err(|(error, _)| error), Ok(sent));
+        }
+    }
+
+    #[test]
+    fn each_missing_property_is_named() {
+        let (error, payload) = envelope(&BasicProperties::default(), vec![1]).unwrap_err();
+        assert_eq!((error.property, payload), ("message-id", vec![1]));
+        let id = BasicProperties::default().with_message_id(Uuid::nil().to_string().into());
+        assert_eq!(envelope(&id, vec![]).unwrap_err().0.property, "type");
+        let kind = id.with_type("a.event.b.v1".into());
+        assert_eq!(envelope(&kind, vec![]).unwrap_err().0.to_string(), "organisation is missing, or of another type");
+    }
+}
