@@ -75,6 +75,17 @@ pub struct Applied<S: Saga> {
     pub row_version: i64,
 }
 
+impl<S: Saga> Applied<S> {
+    /// The state that the event came in: a step, `new` or `closed`. For crash boundaries and metrics.
+    pub fn state(&self) -> &str {
+        match (&self.from, &self.event) {
+            (Some(step), _) => step,
+            (None, Event::Start) => "new",
+            (None, Event::Input(_) | Event::Tick) => "closed",
+        }
+    }
+}
+
 /// What became of an arrival. The transaction is committed.
 pub enum Handled<S: Saga> {
     /// It was noted; a repeat changes nothing.

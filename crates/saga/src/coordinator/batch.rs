@@ -1,5 +1,6 @@
 //! One transaction, and the halving that finds what is to blame when it fails.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,8 @@ struct Done<S: Saga> {
     due_at: Option<Timestamp>,
     left: Vec<Left>,
     spans: Vec<Span>,
-    commit: Mark,
+    /// The states whose events are being committed; ends with the commit.
+    commit: Vec<Mark>,
 }
 
 /// Handles arrivals in order, at most [`MOST`] in a transaction; with the first of them, up to `due` due sagas.
@@ -212,7 +214,8 @@ async fn attempt<S: Saga, D: Domain<S>>(
             spans::undone(&work.spans);
         }
         carried?;
-        let commit = boundary!("commit", work.states());
+        let states: BTreeSet<&str> = applied.iter().map(Applied::state).collect();
+        let commit = states.into_iter().map(|state| boundary!("commit", state)).collect();
         let handled = noted.into_iter().map(|noted| work.answer(noted)).collect();
         let Work { due_at, left, spans, .. } = work;
         Ok(Done { handled, applied, messages, due_at, left, spans, commit })

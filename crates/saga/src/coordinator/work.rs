@@ -173,16 +173,6 @@ impl<'a, S: Saga> Work<'a, S> {
             Noted::Refused(refusal) => Handled::Refused(refusal),
         }
     }
-
-    /// The steps that the changed sagas are at, for the crash boundary.
-    pub(super) fn states(&self) -> String {
-        let changed = self.slots.values().filter_map(|slot| match slot {
-            Some(Slot::Ready(row)) if row.changed => Some(row.progress.step.as_deref().unwrap_or("closed")),
-            Some(Slot::Ready(_) | Slot::Unknown(_) | Slot::Unreadable(_)) | None => None,
-        });
-        let steps: std::collections::BTreeSet<&str> = changed.collect();
-        steps.into_iter().collect::<Vec<_>>().join(",")
-    }
 }
 
 /// One decision; a panic in it concerns this arrival alone.

@@ -16,8 +16,8 @@ type CommandOf<R> = <<R as Rehearsal>::Saga as Saga>::Command;
 /// More actions than any story needs; one that needs more goes in a circle.
 const ACTIONS: usize = 5_000;
 
-/// How often a silent step is ticked before it is heard again. Steps that can fail are over by then.
-const SILENT_TICKS: usize = 40;
+/// How often a silent step is ticked as it wants; then its whole time passes at once, and if it still stands it is heard again.
+const SILENT_TICKS: usize = 3;
 
 /// A message under way, with the number of its outbox row.
 type Numbered<T> = (usize, T);
@@ -36,6 +36,7 @@ pub(super) struct Stage<'r, R: Rehearsal> {
     crossings: usize,
     hit: Option<(&'static str, String)>,
     trouble_is_over: bool,
+    told_once: bool,
     silent_ticks: usize,
     acted_at: Option<String>,
     // What is checked at the end.
@@ -76,6 +77,7 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
             crossings: 0,
             hit: None,
             trouble_is_over: false,
+            told_once: false,
             silent_ticks: 0,
             acted_at: None,
             issued: 0,
@@ -98,6 +100,7 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         self.act_until_closed()?;
         self.check_end()?;
         self.log.push("-- everything comes once more".to_owned());
+        self.told_once = true;
         let inputs = std::mem::take(&mut self.inputs);
         self.mailbox.extend(inputs.into_iter().rev());
         let commands = self.commands.clone().into_iter().rev();
@@ -141,10 +144,18 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         self.now = self.now.max(due);
         if self.is_silent() {
             self.silent_ticks += 1;
-            self.trouble_is_over = self.silent_ticks >= SILENT_TICKS;
+            self.now = self.now.max(self.deadline().filter(|_| self.silent_ticks == SILENT_TICKS).unwrap_or(due));
+            self.trouble_is_over = self.silent_ticks > SILENT_TICKS;
         }
         self.decide(&Event::Tick)?.ok();
         Ok(())
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        let definition = self.rehearsal.saga().definition();
+        let position = definition.position(self.progress.step.as_deref()?)?;
+        let schedule = definition.steps()[position].schedule(&self.progress.data, self.progress.entered_at);
+        schedule.deadline.filter(|_| definition.may_fail(position))
     }
 
     /// One decision and its commit. The inner error is a crash.
@@ -154,6 +165,9 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         self.decisions += 1;
         self.log.push(format!("{event:?} at {:?}: entered {:?}, asks {:?}", self.progress.step, moved.entered, moved.commands));
         laws::check(saga, &self.progress, event, self.now, &moved)?;
+        if self.told_once && self.progress.is_closed() && !moved.progress.is_closed() {
+            return Err(format!("it was closed, and {event:?} opened it again although everything had been said before"));
+        }
         if self.cross("commit").is_err() {
             return Ok(Err(Crashed));
         }

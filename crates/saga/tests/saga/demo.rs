@@ -76,19 +76,37 @@ pub enum Why {
     TakenHome,
 }
 
-pub struct Lending(Definition<Lending>);
+pub struct Lending(Definition<Lending>, Fault);
+
+/// A fault that the proofs must find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// Bringing back is asked once only.
+    AsksOnce,
+    /// A copy that is kept is not released when the loan fails.
+    UndoesNothing,
+    /// News are believed however old they are.
+    TakesOldNews,
+    /// The first step is asked again without a pause.
+    NeverRests,
+}
 
 impl Lending {
     pub fn new() -> Self {
+        Self::with(Fault::None)
+    }
+
+    pub fn with(fault: Fault) -> Self {
         let definition = Definition::new()
-            .step(Agree)
-            .step(KeepCopy)
+            .step(Agree(fault))
+            .step(KeepCopy(fault))
             .guarded_by("bring-back")
             .step(HandOut)
             .step(ReadIt)
-            .step(BringBack)
+            .step(BringBack(fault))
             .step(TellReader);
-        Self(definition)
+        Self(definition, fault)
     }
 }
 
@@ -110,7 +128,7 @@ impl Saga for Lending {
         match input {
             Input::Agreed(yes) => new(loan.agreed.is_none() && loan.agreed.replace(*yes).is_none()),
             Input::Kept(yes) => new(loan.kept.is_none() && loan.kept.replace(*yes).is_none()),
-            Input::Book(book) if book.version <= loan.book.version => Noted::Old,
+            Input::Book(book) if book.version <= loan.book.version && self.1 != Fault::TakesOldNews => Noted::Old,
             Input::Book(book) => {
                 let leaving = loan.failure.is_some() || loan.read;
                 loan.book = *book;
@@ -162,7 +180,7 @@ fn yes_or(answer: Option<bool>, why: Why) -> Verdict<Why> {
     }
 }
 
-struct Agree;
+struct Agree(Fault);
 impl Step<Lending> for Agree {
     fn name(&self) -> &'static str {
         "agree"
@@ -177,7 +195,7 @@ impl Step<Lending> for Agree {
         Schedule {
             deadline: Some(entered_at + PATIENCE),
             reminders: vec![entered_at + PATIENCE / 2, entered_at + PATIENCE * 3 / 4],
-            re_ask: None,
+            re_ask: (self.0 == Fault::NeverRests).then_some(ReAsk { first: Duration::ZERO, longest: Duration::ZERO }),
         }
     }
     fn reminder(&self, _: &Loan, _n: usize) -> Vec<Command> {
@@ -188,7 +206,7 @@ impl Step<Lending> for Agree {
     }
 }
 
-struct KeepCopy;
+struct KeepCopy(Fault);
 impl Step<Lending> for KeepCopy {
     fn name(&self) -> &'static str {
         "keep-copy"
@@ -203,6 +221,9 @@ impl Step<Lending> for KeepCopy {
         in_time(entered_at)
     }
     fn compensation(&self, _: &Loan) -> Compensation<Command> {
+        if self.0 == Fault::UndoesNothing {
+            return Compensation::Nothing("forgotten");
+        }
         Compensation::Command(Command::Release)
     }
 }
@@ -252,7 +273,7 @@ impl Step<Lending> for ReadIt {
     }
 }
 
-struct BringBack;
+struct BringBack(Fault);
 impl Step<Lending> for BringBack {
     fn name(&self) -> &'static str {
         "bring-back"
@@ -270,7 +291,8 @@ impl Step<Lending> for BringBack {
     }
     fn schedule(&self, _: &Loan, entered_at: Timestamp) -> Schedule {
         // The deadline means nothing here.
-        in_time(entered_at)
+        let deadline = Some(entered_at + PATIENCE);
+        Schedule { deadline, re_ask: (self.0 != Fault::AsksOnce).then_some(ASKING), reminders: Vec::new() }
     }
     fn done(&self, _: &Loan) -> Vec<Command> {
         vec![Command::Release]
@@ -297,4 +319,36 @@ impl Step<Lending> for TellReader {
     fn compensation(&self, _: &Loan) -> Compensation<Command> {
         Compensation::Nothing("what was told cannot be untold")
     }
+}
+
+/// A step with any name, which does nothing.
+struct Named(&'static str);
+impl Step<Lending> for Named {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    fn commands(&self, _: &Loan) -> Vec<Command> {
+        Vec::new()
+    }
+    fn verdict(&self, _: &Loan) -> Verdict<Why> {
+        Verdict::Done
+    }
+    fn schedule(&self, _: &Loan, _: Timestamp) -> Schedule {
+        Schedule::default()
+    }
+    fn compensation(&self, _: &Loan) -> Compensation<Command> {
+        Compensation::Nothing("it does nothing")
+    }
+}
+
+/// A definition of steps with these names; the guard stands before the step at a position and names a step.
+pub fn steps(names: &[&'static str], guard: Option<(usize, &'static str)>) -> Definition<Lending> {
+    let mut definition = Definition::new();
+    for (at, name) in names.iter().enumerate() {
+        if let Some((_, guarding)) = guard.filter(|(position, _)| *position == at) {
+            definition = definition.guarded_by(guarding);
+        }
+        definition = definition.step(Named(name));
+    }
+    definition
 }

@@ -6,7 +6,7 @@ use homeward_saga::Progress;
 use homeward_saga::proofs::{self, Rehearsal};
 use homeward_types::Timestamp;
 
-use crate::demo::{Book, Command, Input, Lending, Loan, Place};
+use crate::demo::{Book, Command, Fault, Input, Lending, Loan, Place};
 
 /// The shelf, as far as one loan is concerned.
 #[derive(Debug, Clone, Default)]
@@ -113,16 +113,16 @@ impl Rehearsal for LendingRehearsal {
         }
     }
 
-    fn carry_out(&self, shelf: &mut Shelf, command: &Command, _: Timestamp) -> Vec<Input> {
-        shelf.carry_out(*command)
+    fn carry_out(&self, board: &mut Shelf, command: &Command, _: Timestamp) -> Vec<Input> {
+        board.carry_out(*command)
     }
 
-    fn refuse(&self, shelf: &mut Shelf, command: &Command) -> Vec<Input> {
+    fn refuse(&self, board: &mut Shelf, command: &Command) -> Vec<Input> {
         match command {
             Command::Keep => vec![Input::Kept(false)],
             Command::HandOut => {
-                shelf.book = Book { version: shelf.book.version.max(1), place: Place::Home };
-                vec![Input::Book(shelf.book)]
+                board.book = Book { version: board.book.version.max(1), place: Place::Home };
+                vec![Input::Book(board.book)]
             }
             Command::Ask
             | Command::Forget
@@ -138,8 +138,8 @@ impl Rehearsal for LendingRehearsal {
         vec![Input::Cancelled]
     }
 
-    fn check_end(&self, progress: &Progress<Loan>, shelf: &Shelf) -> Result<(), String> {
-        shelf.check_end(&progress.data)
+    fn check_end(&self, progress: &Progress<Loan>, board: &Shelf) -> Result<(), String> {
+        board.check_end(&progress.data)
     }
 }
 
@@ -160,4 +160,28 @@ fn the_demo_saga_stands_every_proof() {
     assert_eq!(hit("commit"), everywhere);
     assert!(report.stories > 80 && report.crashes > 1_000, "{} stories, {} crashes", report.stories, report.crashes);
     println!("{} stories, {} crashes, {} decisions", report.stories, report.crashes, report.decisions);
+}
+
+/// The proof of a saga with this fault must fail, and say why.
+fn check_found(fault: Fault, why: &str) {
+    let broken = proofs::prove(&LendingRehearsal(Lending::with(fault)));
+    match broken {
+        Ok(report) => panic!("{fault:?} was not found in {} stories", report.stories),
+        Err(broken) => assert!(broken.problem.contains(why), "{fault:?}: {broken}"),
+    }
+}
+
+#[test]
+fn a_command_that_is_asked_once_only_is_found() {
+    check_found(Fault::AsksOnce, "it waits at Some(\"bring-back\") for something that never comes");
+}
+
+#[test]
+fn a_forgotten_compensation_is_found() {
+    check_found(Fault::UndoesNothing, "the copy is still kept");
+}
+
+#[test]
+fn a_saga_that_takes_old_news_is_found() {
+    check_found(Fault::TakesOldNews, "opened it again although everything had been said before");
 }

@@ -5,7 +5,7 @@ use homeward_saga::proofs::laws;
 use homeward_saga::{Event, Progress, due_at, plan};
 use homeward_types::Timestamp;
 
-use crate::demo::{Book, Command, Input, Lending, Loan, PATIENCE, Place, RE_ASK, Why};
+use crate::demo::{Book, Command, Fault, Input, Lending, Loan, PATIENCE, Place, RE_ASK, Why};
 use Command::{Ask, BringBack, Forget, HandOut, Keep, Release, Remind, Tell, Thank};
 
 pub fn start_of_time() -> Timestamp {
@@ -192,6 +192,14 @@ fn asking_again_waits_longer_each_time_and_never_longer_than_the_longest() {
         progress = plan(&saga, &progress, &Event::Tick, due).progress;
     }
     assert_eq!(waits, [10, 20, 40, 40, 40]);
+}
+
+#[test]
+fn a_saga_that_asks_without_a_pause_still_rests_for_a_moment() {
+    let saga = Lending::with(Fault::NeverRests);
+    let asked = plan(&saga, &at(Some("agree"), Loan::default()), &Event::Tick, start_of_time() + TimeDelta::seconds(1));
+    assert_eq!(asked.commands, [Ask]);
+    assert_eq!(due_at(&saga, &asked.progress), Some(start_of_time() + TimeDelta::milliseconds(1_001)));
 }
 
 #[test]
