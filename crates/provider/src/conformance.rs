@@ -152,7 +152,7 @@ pub enum Calls {
 pub trait World: Send + Sync + Sized {
     /// A fresh one.
     async fn open(profile: Profile) -> Self;
-    /// The adapter. Its timeout is at most two seconds.
+    /// The adapter. Its timeout is at most five seconds.
     fn provider(&self) -> Arc<dyn IdentityProvider>;
     /// The clock of adapter and simulator.
     fn clock(&self) -> Arc<dyn Clock>;

@@ -9,7 +9,7 @@ use crate::account::{Holder, Search};
 use crate::error::{ErrorClass, ProviderError};
 use crate::priority::Priority;
 
-const LATE: Duration = Duration::from_millis(300);
+const LATE: Duration = Duration::from_millis(1_500);
 
 /// One send under each trouble: what is called "not taken" is not taken, and what was taken is not called so.
 pub async fn what_is_proved_not_taken_never_happens<W: World>() {

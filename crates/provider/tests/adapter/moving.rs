@@ -56,7 +56,7 @@ async fn a_connection_cut_after_the_request_proves_nothing_and_nothing_is_sent_a
     for reply in [Reply::Cut, Reply::Silence, Reply::CutInside(202, "{".into()), Reply::status(503), Reply::html(404)] {
         let stub = Stub::start(move |_| reply.clone()).await;
         let who = people(1);
-        let answers = lend(&stub.provider(), &who).await;
+        let answers = lend(&stub.hasty_provider(), &who).await;
         assert_eq!(told(&answers, &who), [Err((ErrorClass::Ambiguous, false))], "{answers:?}");
         assert_eq!(stub.seen().len(), 1);
     }

@@ -76,7 +76,7 @@ async fn what_is_no_answer_is_an_error_and_never_an_empty_list() {
             move |_| reply.clone()
         })
         .await;
-        let error = stub.provider().read_placements(&ids(1), EVIDENCE).await.expect_err(&format!("{reply:?}"));
+        let error = stub.hasty_provider().read_placements(&ids(1), EVIDENCE).await.expect_err(&format!("{reply:?}"));
         assert!(error.proves_not_taken() && error.class != ErrorClass::Ambiguous, "{error:?}");
     }
 }

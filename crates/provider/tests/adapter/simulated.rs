@@ -76,7 +76,7 @@ impl World for SimulatedOrganisation {
         let mut settings = AtlassianSettings::new(well_known::ORGANISATION, SecretString::from(well_known::key::SCOPED));
         settings.unscoped_key = Some(SecretString::from(well_known::key::UNSCOPED));
         settings.base_url = simulator.provider_url.parse().expect("an address");
-        settings.timeout = Duration::from_secs(2);
+        settings.timeout = Duration::from_secs(5);
         let provider = AtlassianProvider::new(settings, Arc::new(SystemClock)).expect("usable settings");
         Self { simulator, provider: Arc::new(provider) }
     }

@@ -111,13 +111,20 @@ impl Stub {
     pub fn settings(&self) -> AtlassianSettings {
         let mut settings = AtlassianSettings::new("org-1", SecretString::from(KEY));
         settings.base_url = self.url.parse().expect("an address");
-        settings.timeout = Duration::from_millis(400);
+        settings.timeout = Duration::from_secs(5);
         settings.patience = Duration::from_millis(50);
         settings
     }
 
     pub fn provider(&self) -> AtlassianProvider {
         provider(self.settings())
+    }
+
+    /// For a stub that may stay silent.
+    pub fn hasty_provider(&self) -> AtlassianProvider {
+        let mut settings = self.settings();
+        settings.timeout = Duration::from_millis(400);
+        provider(settings)
     }
 }
 
