@@ -33,12 +33,13 @@ pub struct ProviderError {
     /// What happened and what helps, for a person. Holds no secret.
     pub sentence: String,
     not_taken: bool,
+    for_the_rate: bool,
 }
 
 impl ProviderError {
     /// An error after which the call may or may not have taken effect.
     pub fn new(call: &'static str, class: ErrorClass, status: Option<u16>, sentence: impl Into<String>) -> Self {
-        Self { call, class, status, sentence: sentence.into(), not_taken: false }
+        Self { call, class, status, sentence: sentence.into(), not_taken: false, for_the_rate: false }
     }
 
     /// The same, proved to have had no effect: it was a read, it never left, or the answer says so.
@@ -46,6 +47,18 @@ impl ProviderError {
     pub fn not_taken(mut self) -> Self {
         self.not_taken = true;
         self
+    }
+
+    /// The same, for no other reason than the rate of our calls.
+    #[must_use]
+    pub fn for_the_rate(mut self) -> Self {
+        self.for_the_rate = true;
+        self
+    }
+
+    /// Whether only the rate of our calls stood in the way: the provider is there, it has no room for us just now.
+    pub fn is_for_the_rate(&self) -> bool {
+        self.for_the_rate
     }
 
     /// Whether this answer proves that the call had, and will have, no effect. Each adapter lists these for each call.

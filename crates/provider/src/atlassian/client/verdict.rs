@@ -42,7 +42,8 @@ impl Failed {
     /// Our own budget holds it back.
     pub(super) fn limited(endpoint: &Endpoint, wait: Duration) -> Self {
         let sentence = format!("not sent: the provider's rate limit leaves no room for {} s", wait.as_secs().max(1));
-        Self::not_sent(endpoint, ErrorClass::Retry { after: wait }, sentence)
+        let failed = Self::not_sent(endpoint, ErrorClass::Retry { after: wait }, sentence);
+        Self { error: failed.error.for_the_rate(), ..failed }
     }
 
     /// Its moment has passed.
@@ -96,6 +97,7 @@ impl Failed {
         };
         let class = if ambiguous { ErrorClass::Ambiguous } else { class(endpoint, status, &fault, wait) };
         let error = ProviderError::new(endpoint.name, class, Some(status), sentence(endpoint, status, &fault));
+        let error = if status == 429 { error.for_the_rate() } else { error };
         Self { error: if proved { error.not_taken() } else { error }, fault: Some(fault) }
     }
 
