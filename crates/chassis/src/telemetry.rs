@@ -157,6 +157,10 @@ fn resource(service: &str) -> Resource {
         .build()
 }
 
+/// Where lapin logs a message that no queue took, with its whole payload, which may hold personal data. The outbox tells it
+/// without.
+const TELLS_PAYLOADS: &str = "lapin::returned_messages";
+
 /// The layers of a process. One filter stands before both, which costs less than one for each, and which keeps them
 /// agreed: a span that only the log kept would have no trace, and everything within it would fall out of its trace.
 fn subscriber<T, W>(filter: Targets, tracer: T, line: Line, log: W) -> impl Subscriber + Send + Sync
@@ -167,7 +171,11 @@ where
 {
     let finest = Filter::<Registry>::max_level_hint(&filter).map_or(LevelFilter::TRACE, |level| level.max(LevelFilter::INFO));
     let lives = filter_fn(move |metadata| {
-        if metadata.is_span() { is_ours(metadata) } else { filter.would_enable(metadata.target(), metadata.level()) }
+        if metadata.is_span() {
+            is_ours(metadata)
+        } else {
+            filter.would_enable(metadata.target(), metadata.level()) && metadata.target() != TELLS_PAYLOADS
+        }
     });
     Registry::default()
         .with(lives.with_max_level_hint(finest))
