@@ -10,10 +10,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use homeward_chassis::auth::Bearer;
-use homeward_chassis::rpc::{Client, sized};
+use homeward_chassis::rpc::{Client, Peer, sized};
 use homeward_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use homeward_proto::recovery::v1::recovery_service_client::RecoveryServiceClient;
-use tonic::transport::Endpoint;
 
 pub use print::{Page, local_time};
 
@@ -29,14 +28,13 @@ impl Connection {
     ///
     /// # Errors
     /// When the address makes no sense; that nobody answers shows at the first call.
-    pub fn to(server: &str, token: &Bearer) -> Result<Self, Failure> {
-        let endpoint = Endpoint::from_shared(server.to_owned())
-            .with_context(|| format!("{server:?} is not an address; expected the form http://127.0.0.1:7443"))?;
-        Ok(Self(Client::new(endpoint.connect_lazy()).bearing(token)))
+    pub fn to(server: &Peer, token: &Bearer) -> Result<Self, Failure> {
+        Ok(Self(server.client().map_err(anyhow::Error::from)?.bearing(token)))
     }
 
     fn open(reach: &Reach) -> Result<Self, Failure> {
-        Self::to(&reach.server, &token(reach.token_file.as_deref())?)
+        let server = Peer { ca_file: reach.ca_file.clone(), ..Peer::plaintext(reach.server.clone()) };
+        Self::to(&server, &token(reach.token_file.as_deref())?)
     }
 
     /// Cases.

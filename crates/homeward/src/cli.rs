@@ -122,6 +122,8 @@ pub struct Demo {
 pub enum Story {
     /// A lost phone, helped and returned.
     LostPhone,
+    /// The story's login loop: mandatory, and nothing to reset.
+    LoginLoop,
     /// The user never enrols; the account comes home all the same.
     NeverEnrols,
     /// The provider stops answering while the account is out.
@@ -154,12 +156,24 @@ pub struct SimulatorArgs {
     /// How many accounts.
     #[arg(long, default_value_t = 849)]
     pub accounts: usize,
+    /// Of these, how many are in the mandatory policy without a factor.
+    #[arg(long, default_value_t = 0)]
+    pub stranded: usize,
+    /// Of these, how many have a factor that is lost.
+    #[arg(long, default_value_t = 0)]
+    pub lost_phones: usize,
+    /// Take the accounts from a managed-accounts CSV export instead.
+    #[arg(long)]
+    pub csv: Option<PathBuf>,
     /// What everything random is drawn from.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Answer at once and never lag: for measuring Homeward, not the provider.
     #[arg(long)]
     pub zero_delay: bool,
+    /// As late as the real provider may be; otherwise 600 times faster, which fits the limits profile `short`.
+    #[arg(long, conflicts_with = "zero_delay")]
+    pub real_time: bool,
 }
 
 /// How to make a token.
@@ -176,6 +190,9 @@ pub struct Reach {
     /// Address of Homeward's gRPC.
     #[arg(long, env = "HOMEWARD_SERVER", default_value = "http://127.0.0.1:7443", global = true)]
     pub server: String,
+    /// Whose certificate Homeward must show, PEM; needed with https.
+    #[arg(long, env = "HOMEWARD_CA_FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
     /// File with your bearer token; the environment variable `HOMEWARD_TOKEN` works too.
     #[arg(long, env = "HOMEWARD_TOKEN_FILE", global = true)]
     pub token_file: Option<PathBuf>,

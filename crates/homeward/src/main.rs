@@ -2,7 +2,14 @@
 
 mod call;
 mod cli;
+#[cfg(feature = "demo")]
+mod demo;
 mod exit;
+mod settings;
+#[cfg(feature = "demo")]
+mod simulate;
+mod token;
+mod up;
 
 use std::process::ExitCode;
 
@@ -25,6 +32,22 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
-    runtime.block_on(call::run(command))
+    let done = |outcome: Result<(), Failure>| outcome.map(|()| ExitCode::SUCCESS);
+    match command {
+        Command::Config(command) => return done(settings::command(&command)),
+        Command::Token(args) => return done(token::make(&args)),
+        other => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
+            runtime.block_on(async {
+                match other {
+                    #[cfg(feature = "demo")]
+                    Command::Demo(args) => demo::run(args).await,
+                    #[cfg(feature = "demo")]
+                    Command::Simulator(args) => done(simulate::run(args).await),
+                    Command::Up(args) => done(up::run(&args).await),
+                    other => call::run(other).await,
+                }
+            })
+        }
+    }
 }

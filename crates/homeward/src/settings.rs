@@ -4,10 +4,11 @@ mod organisation;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use homeward_chassis::auth::PersonConfig;
-use homeward_chassis::config::Mode;
+use homeward_chassis::config::{self, Mode, Overrides, Secret};
+use homeward_chassis::rpc::Listen;
 use homeward_chassis::telemetry::TelemetryConfig;
 use homeward_types::{Organisation, OrganisationId};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use url::Url;
 
 pub use organisation::{OrganisationSettings, ProviderSettings};
 
+use crate::cli::ConfigCommand;
 use crate::exit::Failure;
 
 /// A documented example, printed by `homeward config example`.
@@ -31,7 +33,9 @@ pub struct Settings {
     /// What links in mails begin with: the console as people reach it. Default `http://127.0.0.1:7080`.
     pub public_url: Url,
     /// Where Homeward listens.
-    pub listen: Listen,
+    pub listen: Doors,
+    /// Which database and broker. Default: SQLite files below `data_dir`, and the in-process broker.
+    pub storage: Storage,
     /// Logs, traces, metrics.
     pub telemetry: TelemetryConfig,
     /// How notices are sent.
@@ -45,17 +49,27 @@ pub struct Settings {
 /// Where Homeward listens. Loopback unless told otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Listen {
-    /// gRPC, for the command line and programs. Default `127.0.0.1:7443`.
-    pub grpc: SocketAddr,
-    /// The console's pages and the repudiation links. Default `127.0.0.1:7080`.
+pub struct Doors {
+    /// gRPC, for the command line and programs: `address`, and `tls` beyond loopback. Default `127.0.0.1:7443`.
+    pub grpc: Listen,
+    /// The console's pages and the repudiation links; beyond this machine put a TLS proxy before it. Default `127.0.0.1:7080`.
     pub console: SocketAddr,
 }
 
-impl Default for Listen {
+/// Which database and broker. Same code, same tests: only these two choices differ.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// `postgres://user:password@host/database`; each service has a schema of its own. Default: SQLite files below `data_dir`.
+    pub database: Option<Secret>,
+    /// `amqps://user:password@host`. Default: the in-process broker.
+    pub broker: Option<Secret>,
+}
+
+impl Default for Doors {
     fn default() -> Self {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self { grpc: loopback(7443), console: loopback(7080) }
+        Self { grpc: Listen { address: loopback(7443), tls: None }, console: loopback(7080) }
     }
 }
 
@@ -66,7 +80,8 @@ impl Default for Settings {
             data_dir: PathBuf::from("homeward-data"),
             #[expect(clippy::expect_used, reason = "a constant address that parses")]
             public_url: Url::parse("http://127.0.0.1:7080").expect("a constant address parses"),
-            listen: Listen::default(),
+            listen: Doors::default(),
+            storage: Storage::default(),
             telemetry: TelemetryConfig::default(),
             notification: homeward_notification::Config::default(),
             organisations: Vec::new(),
@@ -75,7 +90,49 @@ impl Default for Settings {
     }
 }
 
+/// Runs `homeward config …`.
+pub fn command(command: &ConfigCommand) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Example => print!("{EXAMPLE}"),
+        ConfigCommand::Check(args) => {
+            let settings = Settings::load(&args.config)?;
+            let organisations = settings.organisations()?;
+            settings.check()?;
+            println!("{} is fine: {} organisation(s), {} person(s)", args.config.display(), organisations.len(), settings.persons.len());
+        }
+        ConfigCommand::Print(args) => {
+            let settings = Settings::load(&args.config)?;
+            print!("{}", toml::to_string_pretty(&settings).map_err(anyhow::Error::from)?);
+        }
+    }
+    Ok(())
+}
+
 impl Settings {
+    /// Reads `file`, if it is there or was asked for, and the environment.
+    ///
+    /// # Errors
+    /// What is wrong, with file, key and reason.
+    pub fn load(file: &Path) -> Result<Self, Failure> {
+        if !file.exists() {
+            return Err(Failure::Configuration(format!(
+                "{} is not there; `homeward config example > homeward.toml` makes one to begin with",
+                file.display()
+            )));
+        }
+        config::load(Some(file), &Overrides::from_environment()).map_err(|error| Failure::Configuration(error.to_string()))
+    }
+
+    /// Refuses what would be insecure in production.
+    ///
+    /// # Errors
+    /// Which setting, and why.
+    pub fn check(&self) -> Result<(), Failure> {
+        let refuse = |error: config::ConfigError| Failure::Configuration(error.to_string());
+        self.listen.grpc.check(self.mode, "listen.grpc").map_err(refuse)?;
+        Listen { address: self.listen.console, tls: None }.check(self.mode, "listen.console").map_err(refuse)
+    }
+
     /// The organisations as every role shares them.
     ///
     /// # Errors

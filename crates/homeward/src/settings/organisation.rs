@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use homeward_chassis::config::Secret;
 use homeward_types::{Limits, Organisation, OrganisationId, Policy, PolicyId, Tiers};
+use homeward_provider::atlassian::AtlassianSettings;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -48,9 +50,9 @@ pub enum ProviderSettings {
         /// The API's base address. Default `https://api.atlassian.com`.
         #[serde(default = "atlassian_api")]
         base_url: Url,
-        /// Where administrators work. Default `https://admin.atlassian.com`.
-        #[serde(default = "atlassian_admin")]
-        admin_url: Url,
+        /// The page on which a person resets a factor; `{org_id}` and `{account_id}` are filled in. Default `https://admin.atlassian.com/`.
+        #[serde(default = "admin_page")]
+        admin_page_url: String,
         /// The organisation's id at Atlassian.
         org_id: String,
         /// The directory to look in. Default `-`: all that the key may manage.
@@ -72,9 +74,8 @@ fn atlassian_api() -> Url {
     Url::parse("https://api.atlassian.com").expect("a constant address parses")
 }
 
-fn atlassian_admin() -> Url {
-    #[expect(clippy::expect_used, reason = "a constant address that parses")]
-    Url::parse("https://admin.atlassian.com").expect("a constant address parses")
+fn admin_page() -> String {
+    "https://admin.atlassian.com/".into()
 }
 
 fn every_directory() -> String {
@@ -92,6 +93,35 @@ impl OrganisationSettings {
             default_home: self.default_home.clone(),
             tiers: self.tiers.clone(),
             limits: self.limits.clone(),
+        }
+    }
+}
+
+impl ProviderSettings {
+    /// How the adapter is to reach the provider for reading and moving.
+    pub fn atlassian(&self, limits: &Limits) -> AtlassianSettings {
+        let Self::Atlassian { api_key, .. } = self;
+        self.with_key(api_key, limits)
+    }
+
+    /// How patrol reaches it: with its own key where there is one.
+    pub fn for_patrol(&self, limits: &Limits) -> AtlassianSettings {
+        let Self::Atlassian { api_key, patrol_key, .. } = self;
+        self.with_key(patrol_key.as_ref().unwrap_or(api_key), limits)
+    }
+
+    fn with_key(&self, key: &Secret, limits: &Limits) -> AtlassianSettings {
+        let Self::Atlassian { base_url, admin_page_url, org_id, directory_id, unscoped_key, .. } = self;
+        let secret = |key: &Secret| SecretString::from(key.reveal());
+        AtlassianSettings {
+            base_url: base_url.clone(),
+            directory_id: directory_id.clone(),
+            unscoped_key: unscoped_key.as_ref().map(secret),
+            admin_page_url: admin_page_url.clone(),
+            timeout: limits.client_timeout,
+            move_batch: limits.batch,
+            placement_batch: limits.batch,
+            ..AtlassianSettings::new(org_id.clone(), secret(key))
         }
     }
 }

@@ -22,8 +22,8 @@ impl Folder {
                 std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
             }
         };
-        let made = tokio::task::spawn_blocking(make).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        made.map_err(|source| TransportError::Outbox { path: path.display().to_string(), source })?;
+        let outcome = tokio::task::spawn_blocking(make).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        outcome.map_err(|source| TransportError::Outbox { path: path.display().to_string(), source })?;
         Ok(Self(path))
     }
 }

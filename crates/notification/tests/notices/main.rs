@@ -1,4 +1,5 @@
 //! Notices through the real parts: both databases, the in-process broker, real files, real SMTP.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
 mod post_office;
 mod world;

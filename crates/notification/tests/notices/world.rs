@@ -30,7 +30,7 @@ pub struct World {
     asker: Outbox,
     heard: Arc<Mutex<Vec<Answer>>>,
     shutdown: Shutdown,
-    _neighbours: TestDatabase,
+    neighbours: TestDatabase,
 }
 
 /// One world for each engine.
@@ -77,7 +77,7 @@ impl World {
         tokio::spawn(async move { outbox.run(stop).await });
         let heard = Arc::new(Mutex::new(Vec::new()));
         tokio::spawn(consume(broker.clone(), RECOVERY_EVENTS, Arc::new(Ear(heard.clone())), shutdown.token()));
-        Self { database, folder, broker, asker, heard, shutdown, _neighbours: neighbours }
+        Self { database, folder, broker, asker, heard, shutdown, neighbours }
     }
 
     pub async fn try_start(config: &Config) -> Result<(), String> {
@@ -90,7 +90,7 @@ impl World {
     }
 
     pub async fn send(&self, notices: Vec<SendNotice>) {
-        let batch = transaction!(self._neighbours, "test.ask", async |tx| -> Result<homeward_messaging::Batch, StoreError> {
+        let batch = transaction!(self.neighbours, "test.ask", async |tx| -> Result<homeward_messaging::Batch, StoreError> {
             let mut batch = self.asker.batch();
             for notice in &notices {
                 let (organisation, key) = (notice.organisation.parse().unwrap(), notice.delivery_key.clone());

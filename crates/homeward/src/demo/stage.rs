@@ -1,0 +1,222 @@
+//! Where the stories are played: the simulated organisation, Homeward as shipped, and the people's tools.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Context;
+use homeward_chassis::auth::{Bearer, PersonConfig};
+use homeward_chassis::config::Secret;
+use homeward_chassis::rpc::Peer;
+use homeward_simulator::well_known::{self, policy};
+use homeward_simulator::{AccountTruth, Lateness, Running, SHORT_PROFILE, Simulator, SimulatorConfig};
+use homeward_types::{Limits, Policy, Role, Tiers, TwoStep};
+use tokio::task::JoinHandle;
+
+use super::mailbox::Mailbox;
+use super::people::{Approver, Browser, HelpDesk};
+use super::story::stranded;
+use super::timeline::Timeline;
+use crate::call::Connection;
+use crate::cli::{Demo, Story};
+use crate::exit::Failure;
+use crate::settings::{OrganisationSettings, ProviderSettings, Settings};
+use crate::up::{Doors, System};
+
+/// The organisation's short name in the demo.
+pub const ORGANISATION: &str = "northwind";
+/// How long following a timeline may go on after the recovery is closed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Everything that a story needs.
+pub struct Stage {
+    /// The provider, and its ground truth for the verdict.
+    pub simulator: Running,
+    /// Homeward.
+    pub system: System,
+    /// Who asks.
+    pub help_desk: HelpDesk,
+    /// Who approves.
+    pub approver: Approver,
+    /// Everybody's browser.
+    pub browser: Browser,
+    /// The letters.
+    pub mailbox: Mailbox,
+    /// The live timeline.
+    pub timeline: Timeline,
+    /// All accounts before anything happened.
+    pub before: Before,
+    /// The help desk's token, for whoever looks around afterwards.
+    pub token: Bearer,
+    /// Where everything lies.
+    pub folder: PathBuf,
+    lease: Duration,
+    following: Mutex<Vec<JoinHandle<Result<(), tonic::Status>>>>,
+}
+
+/// The ground truth before anything happened.
+pub struct Before {
+    /// Every account.
+    pub accounts: Vec<AccountTruth>,
+    /// The newest line of the provider's own log then.
+    pub last_effect: u64,
+}
+
+impl Stage {
+    /// Starts the simulator and Homeward in `folder`.
+    pub async fn start(demo: &Demo, folder: PathBuf, timeline: Timeline) -> Result<Self, Failure> {
+        let simulator = simulator(demo).await?;
+        let doors = Doors::any().await?;
+        let tokens = [token()?, token()?];
+        let settings = settings(demo, &simulator, &doors, folder.clone(), &tokens)?;
+        let before = Before::of(&simulator);
+        let system = System::start(&settings, doors).await?;
+        let connect = |token: &Bearer| Connection::to(&Peer::plaintext(format!("http://{}", system.grpc())), token);
+        let [requester, approver] = tokens;
+        Ok(Self {
+            help_desk: HelpDesk { homeward: connect(&requester)?, organisation: ORGANISATION.into() },
+            approver: Approver { homeward: connect(&approver)? },
+            browser: Browser::new()?,
+            mailbox: Mailbox::new(folder.join("outbox")),
+            token: requester,
+            lease: limits(demo).lease,
+            following: Mutex::default(),
+            simulator,
+            system,
+            timeline,
+            before,
+            folder,
+        })
+    }
+
+    /// The provider's admin page of an account.
+    pub fn admin_page(&self, account: &str) -> String {
+        format!("{}/fake/admin/users/{account}", self.simulator.provider_url)
+    }
+
+    /// How long a lease lasts here, in seconds.
+    pub fn lease_seconds(&self) -> f64 {
+        self.lease.as_secs_f64()
+    }
+
+    /// Prints a recovery's timeline from now on.
+    pub fn follow(&self, recovery: &str) {
+        let following = self.timeline.follow(&self.help_desk.homeward, recovery);
+        self.following.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(following);
+    }
+
+    /// Waits until the timelines have told everything.
+    pub async fn told_all(&self) -> Result<(), Failure> {
+        let following = std::mem::take(&mut *self.following.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for told in following {
+            tokio::time::timeout(LAST_WORDS, told).await.context("the timeline did not end with the recovery")?.map_err(anyhow::Error::from)??;
+        }
+        Ok(())
+    }
+}
+
+impl Before {
+    fn of(simulator: &Running) -> Self {
+        let truth = simulator.truth();
+        let last_effect = truth.summary([]).last_effect;
+        Self { accounts: truth.page(0, usize::MAX).accounts, last_effect }
+    }
+}
+
+fn token() -> Result<Bearer, Failure> {
+    Ok(Bearer::generate().context("making a token")?)
+}
+
+async fn simulator(demo: &Demo) -> Result<Running, Failure> {
+    let many = demo.recoveries > 1;
+    let loops = if many { stranded(demo.recoveries) } else { 0 };
+    let config = SimulatorConfig {
+        accounts: demo.accounts,
+        stranded: loops,
+        lost_phones: if many { demo.recoveries - loops } else { 0 },
+        lateness: Lateness::real(),
+        time_scale: SHORT_PROFILE,
+        ..SimulatorConfig::default()
+    };
+    Ok(Simulator::start(config).await.context("starting the simulated organisation")?)
+}
+
+/// The limits profile `short`, with a lease that a demo can wait for where the story needs it to end.
+fn limits(demo: &Demo) -> Limits {
+    let short = Limits::short();
+    match demo.story {
+        Story::NeverEnrols => {
+            Limits { lease: Duration::from_secs(3), useful_window: Duration::from_millis(500), ..short }
+        }
+        Story::LostPhone
+        | Story::LoginLoop
+        | Story::ProviderDown
+        | Story::WrongProfile
+        | Story::NotManaged
+        | Story::Denied
+        | Story::Cancelled
+        | Story::NotMe => short,
+    }
+}
+
+fn settings(demo: &Demo, simulator: &Running, doors: &Doors, folder: PathBuf, tokens: &[Bearer; 2]) -> Result<Settings, Failure> {
+    let url = |text: String| url::Url::parse(&text).with_context(|| format!("{text} is not an address"));
+    let [requester, approver] = tokens;
+    Ok(Settings {
+        data_dir: folder,
+        public_url: url(format!("http://{}", doors.console_address()?))?,
+        organisations: vec![organisation(demo, simulator, &url)?],
+        persons: vec![
+            person("hana", "Hana Novak", well_known::HELP_DESK, &[Role::Requester], requester)?,
+            person("tom", "Tom Riley", well_known::APPROVER, &[Role::Approver, Role::Operator], approver)?,
+        ],
+        ..Settings::default()
+    })
+}
+
+fn person(id: &str, name: &str, who: well_known::Person, roles: &[Role], token: &Bearer) -> Result<PersonConfig, Failure> {
+    Ok(PersonConfig {
+        id: id.parse().context("a person's id")?,
+        name: name.into(),
+        email: Some(who.email.parse().context("a person's address")?),
+        roles: roles.iter().copied().collect(),
+        accounts: BTreeSet::from([who.id.parse().context("a person's account")?]),
+        tokens_sha256: vec![token.sha256()],
+    })
+}
+
+fn organisation(
+    demo: &Demo,
+    simulator: &Running,
+    url: &impl Fn(String) -> anyhow::Result<url::Url>,
+) -> anyhow::Result<OrganisationSettings> {
+    let id = |text: &str| text.parse::<homeward_types::PolicyId>().context("a policy's id");
+    let policy_of = |name: &str, two_step, lives: Option<&str>| Policy { name: name.into(), two_step, factor_lives_in: lives.map(Into::into) };
+    let policies = BTreeMap::from([
+        (id(policy::EVERYONE)?, policy_of("Everyone", TwoStep::Mandatory, None)),
+        (id(policy::ENGINEERING)?, policy_of("Engineering", TwoStep::Mandatory, None)),
+        (id(policy::RECOVERY)?, policy_of("Recovery", TwoStep::Optional, None)),
+        (id(policy::SINGLE_SIGN_ON)?, policy_of("Single sign-on", TwoStep::Delegated, Some("the identity provider"))),
+        (id(policy::GUESTS)?, policy_of("Guests", TwoStep::Optional, None)),
+    ]);
+    Ok(OrganisationSettings {
+        id: ORGANISATION.parse().context("the organisation's name")?,
+        provider: ProviderSettings::Atlassian {
+            base_url: url(simulator.provider_url.clone())?,
+            admin_page_url: format!("{}/fake/admin/users/{{account_id}}", simulator.provider_url),
+            org_id: well_known::ORGANISATION.into(),
+            directory_id: "-".into(),
+            api_key: Secret::new(well_known::key::UNSCOPED),
+            unscoped_key: None,
+            patrol_key: Some(Secret::new(well_known::key::READER)),
+        },
+        policies,
+        recovery_policy: id(policy::RECOVERY)?,
+        home_policies: BTreeSet::from([id(policy::EVERYONE)?, id(policy::ENGINEERING)?]),
+        default_home: id(policy::EVERYONE)?,
+        sign_in_url: url(format!("{}/fake/sign-in", simulator.provider_url))?,
+        tiers: Tiers::default(),
+        limits: limits(demo),
+    })
+}
