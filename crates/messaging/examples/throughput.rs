@@ -10,7 +10,9 @@ use std::time::Instant;
 use async_trait::async_trait;
 use bytes::Bytes;
 use homeward_chassis::telemetry::TraceContext;
-use homeward_messaging::{Broker, HandleError, Handler, MIGRATIONS, MemoryBroker, NewMessage, Outbox, QueueSpec, Received, Verdict, consume};
+use homeward_messaging::{
+    Broker, HandleError, Handler, MIGRATIONS, MemoryBroker, NewMessage, Outbox, QueueSpec, Received, Verdict, consume,
+};
 use homeward_store::{Database, Options, StoreError, on, transaction};
 use homeward_types::{OrganisationId, SystemClock};
 use tokio_util::sync::CancellationToken;
@@ -113,7 +115,10 @@ fn message(number: usize) -> NewMessage {
         causation: None,
         idempotency_key: format!("lend-{number}"),
         entity_version: 3,
-        trace: TraceContext { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(), tracestate: String::new() },
+        trace: TraceContext {
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+            tracestate: String::new(),
+        },
         expires_at: None,
         payload: Bytes::from_static(&[7; 200]),
         state: None,

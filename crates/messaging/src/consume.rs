@@ -5,6 +5,7 @@
 //!   after failing five times by itself while its neighbours went through.
 
 mod run;
+mod spans;
 mod suspects;
 
 use std::error::Error;
@@ -113,6 +114,12 @@ pub async fn consume(broker: Arc<dyn Broker>, queue: QueueSpec, handler: Arc<dyn
 }
 
 /// As [`consume`], at another pace.
-pub async fn consume_at(broker: Arc<dyn Broker>, queue: QueueSpec, handler: Arc<dyn Handler>, shutdown: CancellationToken, pace: Pace) {
+pub async fn consume_at(
+    broker: Arc<dyn Broker>,
+    queue: QueueSpec,
+    handler: Arc<dyn Handler>,
+    shutdown: CancellationToken,
+    pace: Pace,
+) {
     run::Loop { broker, queue, handler, pace, shutdown }.run().await;
 }

@@ -40,6 +40,7 @@ pub async fn hear(tx: &mut Tx, batch: &[Received]) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError`] if the database cannot be read.
 pub async fn heard(db: &Database) -> Result<BTreeMap<String, i64>, StoreError> {
-    let rows: Vec<(String, i64)> = on!(db, pool => sqlx::query_as("SELECT sender, number FROM heard_sender").fetch_all(pool).await)?;
+    let rows: Vec<(String, i64)> =
+        on!(db, pool => sqlx::query_as("SELECT sender, number FROM heard_sender").fetch_all(pool).await)?;
     Ok(rows.into_iter().collect())
 }

@@ -19,7 +19,9 @@ pub mod inbox;
 pub mod outbox;
 pub mod topology;
 
-pub use broker::{Broker, BrokerError, Consumer, DeadLetter, Delivery, MemoryBroker, PublishError, RabbitBroker, Receipt, Redriven, Settle};
+pub use broker::{
+    Broker, BrokerError, Consumer, DeadLetter, Delivery, MemoryBroker, PublishError, RabbitBroker, Receipt, Redriven, Settle,
+};
 pub use consume::{HandleError, Handler, Received, Verdict, consume};
 pub use envelope::{Envelope, NewMessage};
 pub use outbox::{Batch, MIGRATIONS, Outbox, Published};

@@ -10,8 +10,8 @@
 
 mod batch;
 mod confirmed;
-mod lanes;
 mod lag;
+mod lanes;
 mod publisher;
 mod relay;
 mod store;
@@ -118,7 +118,13 @@ impl Outbox {
     }
 
     /// As [`Outbox::new`], at another pace.
-    pub fn with_pace(db: Database, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>, service: impl Into<String>, pace: Pace) -> Self {
+    pub fn with_pace(
+        db: Database,
+        broker: Arc<dyn Broker>,
+        clock: Arc<dyn Clock>,
+        service: impl Into<String>,
+        pace: Pace,
+    ) -> Self {
         Self(Arc::new(Inner {
             db,
             broker,
@@ -230,7 +236,9 @@ impl Outbox {
     /// [`StoreError`] if the database refuses.
     pub async fn unpark(&self, ids: &[MessageId]) -> Result<u64, StoreError> {
         let now = self.0.clock.now();
-        let changed = transaction!(self.0.db, "outbox.unpark", async |tx| -> Result<u64, StoreError> { store::unpark(tx, ids, now).await })?;
+        let changed = transaction!(self.0.db, "outbox.unpark", async |tx| -> Result<u64, StoreError> {
+            store::unpark(tx, ids, now).await
+        })?;
         self.0.relay.notify_one();
         Ok(changed)
     }

@@ -11,6 +11,7 @@
 mod consumer;
 mod queue;
 mod store;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,8 @@ use crate::broker::{Broker, BrokerError, Consumer, DeadLetter, PublishError, Red
 use crate::envelope::Envelope;
 use crate::topology::QueueSpec;
 use consumer::MemoryConsumer;
-use queue::{Item, Queues, Wait};
+use queue::{Item, Queues};
+use wait::Wait;
 
 /// The table of dead letters.
 const TABLES: Migrations = migrations!("dead-letter", ["0001_dead_letter"]);
@@ -56,7 +58,12 @@ impl MemoryBroker {
     ///
     /// # Errors
     /// [`StoreError`] if the table for dead letters cannot be made.
-    pub async fn open_with_patience(queues: &[QueueSpec], db: Database, clock: Arc<dyn Clock>, patience: Duration) -> Result<Self, StoreError> {
+    pub async fn open_with_patience(
+        queues: &[QueueSpec],
+        db: Database,
+        clock: Arc<dyn Clock>,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
         db.migrate(&[TABLES]).await?;
         Ok(Self(Arc::new(Inner { queues: Queues::new(queues), db, clock, patience })))
     }

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use homeward_chassis::error_chain;
-use homeward_chassis::telemetry::TraceContext;
 use homeward_types::limits::backoff;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::broker::{Broker, BrokerError, Consumer, Delivery, Receipt, Settle};
 use crate::consume::suspects::Suspects;
@@ -70,7 +69,10 @@ impl Loop {
                     tracing::warn!(queue = self.queue.name, error = &error as &dyn Error, "subscription lost; subscribing anew");
                 }
                 Ended::NotReady => {
-                    tracing::warn!(queue = self.queue.name, "the database has been in trouble for too long; messages went back to the broker until it answers");
+                    tracing::warn!(
+                        queue = self.queue.name,
+                        "the database has been in trouble for too long; messages went back to the broker until it answers"
+                    );
                 }
             }
             suspects.lose();
@@ -150,7 +152,12 @@ impl Loop {
             match self.handle_when_ready(&part).await? {
                 Handled::Verdicts(verdicts) => self.settle(consumer, &part, verdicts, suspects).await?,
                 Handled::Failed(reason) if part.len() > 1 => {
-                    tracing::debug!(queue = self.queue.name, messages = part.len(), reason, "a batch failed; trying it by halves");
+                    tracing::debug!(
+                        queue = self.queue.name,
+                        messages = part.len(),
+                        reason,
+                        "a batch failed; trying it by halves"
+                    );
                     parts.push(part.split_off(part.len() / 2));
                     parts.push(part);
                 }
@@ -164,17 +171,26 @@ impl Loop {
         Ok(())
     }
 
-    async fn settle(&self, consumer: &mut dyn Consumer, part: &[Item], verdicts: Vec<Verdict>, suspects: &mut Suspects) -> Result<(), Ended> {
+    async fn settle(
+        &self,
+        consumer: &mut dyn Consumer,
+        part: &[Item],
+        verdicts: Vec<Verdict>,
+        suspects: &mut Suspects,
+    ) -> Result<(), Ended> {
         let mut settlements = Vec::with_capacity(part.len());
         for (item, verdict) in part.iter().zip(verdicts) {
             suspects.clear(item.received.envelope.id);
-            settlements.push((item.receipt, match verdict {
-                Verdict::Done => Settle::Ack,
-                Verdict::DeadLetter(reason) => {
-                    self.tell(item, &reason);
-                    Settle::DeadLetter(reason)
-                }
-            }));
+            settlements.push((
+                item.receipt,
+                match verdict {
+                    Verdict::Done => Settle::Ack,
+                    Verdict::DeadLetter(reason) => {
+                        self.tell(item, &reason);
+                        Settle::DeadLetter(reason)
+                    }
+                },
+            ));
         }
         Ok(consumer.settle(settlements).await?)
     }
@@ -210,7 +226,12 @@ impl Loop {
             if began.elapsed() + wait > self.pace.hold {
                 return Err(Ended::NotReady);
             }
-            tracing::warn!(queue = self.queue.name, messages = part.len(), reason, "trouble while handling messages; they are held and tried again");
+            tracing::warn!(
+                queue = self.queue.name,
+                messages = part.len(),
+                reason,
+                "trouble while handling messages; they are held and tried again"
+            );
             if !self.sleep(wait).await {
                 return Err(Ended::Shutdown);
             }
@@ -223,7 +244,9 @@ impl Loop {
         let handling = AssertUnwindSafe(self.handler.handle(batch)).catch_unwind();
         match handling.instrument(self.batch_span(part)).await {
             Ok(Ok(verdicts)) if verdicts.len() == part.len() => Handled::Verdicts(verdicts),
-            Ok(Ok(verdicts)) => Handled::Failed(format!("the handler gave {} verdicts for {} messages", verdicts.len(), part.len())),
+            Ok(Ok(verdicts)) => {
+                Handled::Failed(format!("the handler gave {} verdicts for {} messages", verdicts.len(), part.len()))
+            }
             Ok(Err(HandleError::Infrastructure(error))) => Handled::Trouble(error_chain(&*error)),
             Ok(Err(HandleError::Failed(error))) => Handled::Failed(error_chain(&*error)),
             Err(panic) => Handled::Failed(format!("the handler panicked: {}", message(&*panic))),
@@ -236,48 +259,6 @@ impl Loop {
             () = self.shutdown.cancelled() => false,
             () = tokio::time::sleep(wait) => true,
         }
-    }
-
-    /// What the handler does for all of a batch happens in a span that only links; what it does for one message, in that message's.
-    fn batch_span(&self, part: &[Item]) -> Span {
-        if let [item] = part {
-            return item.received.span.clone();
-        }
-        let span = tracing::debug_span!(
-            parent: None,
-            "process batch",
-            otel.name = format!("process batch {}", self.queue.name),
-            messaging.system = self.broker.system(),
-            messaging.destination.name = self.queue.name,
-            messaging.batch.message_count = part.len()
-        );
-        if !span.is_disabled() {
-            for item in part {
-                TraceContext::of(&item.received.span).link(&span);
-            }
-        }
-        span
-    }
-
-    /// A message's consumer span, a child of the message's context.
-    fn span(&self, envelope: &crate::envelope::Envelope) -> Span {
-        let span = tracing::info_span!(
-            parent: None,
-            "process",
-            otel.name = format!("process {}", self.queue.name),
-            otel.kind = "consumer",
-            messaging.system = self.broker.system(),
-            messaging.operation.type = "process",
-            messaging.destination.name = self.queue.name,
-            messaging.message.id = %envelope.id,
-            messaging.message.conversation_id = %envelope.correlation,
-            message.kind = envelope.kind,
-        );
-        if !span.is_disabled() {
-            envelope.trace.adopt(&span);
-            span.in_scope(|| {});
-        }
-        span
     }
 }
 

@@ -31,8 +31,8 @@ pub(crate) struct Stored {
 impl Stored {
     /// The envelope again. `table` is where the row was found, for the error.
     pub(crate) fn envelope(self, table: &'static str) -> Result<Envelope, StoreError> {
-        let organisation = OrganisationId::try_from(self.organisation)
-            .map_err(|error| inconsistent(table, "organisation", self.id, &error))?;
+        let organisation =
+            OrganisationId::try_from(self.organisation).map_err(|error| inconsistent(table, "organisation", self.id, &error))?;
         Ok(Envelope {
             id: MessageId::from_uuid(self.id),
             kind: self.kind,

@@ -132,6 +132,9 @@ impl Drop for Batch {
 
 impl std::fmt::Debug for Batch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Batch").field("messages", &self.messages.len()).field("stored", &self.stored.is_some()).finish_non_exhaustive()
+        f.debug_struct("Batch")
+            .field("messages", &self.messages.len())
+            .field("stored", &self.stored.is_some())
+            .finish_non_exhaustive()
     }
 }

@@ -116,7 +116,8 @@ async fn settle(outbox: &Arc<Inner>, rows: Vec<Row>, answers: Vec<Result<(), Pub
         }
     }
     if !confirmed.is_empty() {
-        let done: Vec<Confirmed> = confirmed.iter().map(|row| Confirmed { number: row.envelope.sender_number, id: row.envelope.id }).collect();
+        let done: Vec<Confirmed> =
+            confirmed.iter().map(|row| Confirmed { number: row.envelope.sender_number, id: row.envelope.id }).collect();
         outbox.confirmed.add(&done);
         outbox.sweep.notify_one();
         for row in &confirmed {
@@ -128,7 +129,12 @@ async fn settle(outbox: &Arc<Inner>, rows: Vec<Row>, answers: Vec<Result<(), Pub
         return;
     }
     if let Some((row, reason)) = unavailable.first() {
-        tracing::warn!(kind = row.envelope.kind, rows = unavailable.len(), reason, "messages were not confirmed; the relay tries them again");
+        tracing::warn!(
+            kind = row.envelope.kind,
+            rows = unavailable.len(),
+            reason,
+            "messages were not confirmed; the relay tries them again"
+        );
     }
     if let Err(error) = put_aside(outbox, &parked, &unavailable).await {
         // Their claims expire by themselves; a relay then meets the same answer.
@@ -189,11 +195,16 @@ pub(super) async fn delete_confirmed(outbox: &Arc<Inner>) {
             return;
         }
         let numbers: Vec<i64> = rows.iter().map(|row| row.number).collect();
-        let deleted = transaction!(outbox.db, "outbox.sweep", async |tx| -> Result<(), StoreError> { store::delete(tx, &numbers).await });
+        let deleted =
+            transaction!(outbox.db, "outbox.sweep", async |tx| -> Result<(), StoreError> { store::delete(tx, &numbers).await });
         match deleted {
             Ok(()) => outbox.confirmed.deleted(&rows),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, rows = rows.len(), "cannot delete confirmed messages; trying again later");
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    rows = rows.len(),
+                    "cannot delete confirmed messages; trying again later"
+                );
                 outbox.confirmed.give_back(rows);
                 outbox.sweep.notify_one();
                 tokio::time::sleep(outbox.pace.retry).await;

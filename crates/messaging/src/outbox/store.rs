@@ -16,6 +16,9 @@ const ROWS: usize = 500;
 /// Ranges of numbers in one WHERE.
 const RANGES: usize = 200;
 
+/// Statements for up to so many rows stay prepared; the text of each other number of rows would be another statement to keep.
+const CACHED: usize = 8;
+
 /// Most confirmed rows whose deletion rides in somebody's transaction: enough to keep up, too few to be felt.
 pub(super) const RIDING: usize = 2_000;
 
@@ -77,7 +80,7 @@ pub(super) async fn insert(tx: &mut Tx, messages: &mut [Envelope], claimed_until
                     .push_bind(message.at).push_bind(message.expires_at).push_bind(&message.payload[..])
                     .push_bind(claimed_until);
             });
-            query.push(" RETURNING id, number").build_query_as().fetch_all(c).await
+            query.push(" RETURNING id, number").build_query_as().persistent(chunk.len() <= CACHED).fetch_all(c).await
         })?;
         number(chunk, &numbered)?;
     }
@@ -106,7 +109,7 @@ pub(super) async fn delete(tx: &mut Tx, numbers: &[i64]) -> Result<(), StoreErro
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("DELETE FROM outbox WHERE ");
             push_ranges!(query, chunk);
-            query.build().execute(c).await.map(drop)
+            query.build().persistent(chunk.len() <= CACHED).execute(c).await.map(drop)
         })?;
     }
     Ok(())
@@ -119,7 +122,7 @@ pub(super) async fn claim_until(tx: &mut Tx, numbers: &[i64], until: Timestamp) 
             let mut query = QueryBuilder::<D>::new("UPDATE outbox SET claimed_until = ");
             query.push_bind(until).push(" WHERE parked_reason IS NULL AND (");
             push_ranges!(query, chunk);
-            query.push(")").build().execute(c).await.map(drop)
+            query.push(")").build().persistent(chunk.len() <= CACHED).execute(c).await.map(drop)
         })?;
     }
     Ok(())
@@ -132,7 +135,7 @@ pub(super) async fn park(tx: &mut Tx, numbers: &[i64], reason: &str) -> Result<(
             let mut query = QueryBuilder::<D>::new("UPDATE outbox SET parked_reason = ");
             query.push_bind(reason).push(" WHERE ");
             push_ranges!(query, chunk);
-            query.build().execute(c).await.map(drop)
+            query.build().persistent(chunk.len() <= CACHED).execute(c).await.map(drop)
         })?;
     }
     Ok(())
@@ -152,7 +155,13 @@ pub(super) async fn is_anything_expired(db: &Database, now: Timestamp) -> Result
 }
 
 /// Claims rows whose claim has expired, oldest first.
-pub(super) async fn claim_expired(tx: &mut Tx, sender: &str, now: Timestamp, until: Timestamp, most: usize) -> Result<Vec<Envelope>, StoreError> {
+pub(super) async fn claim_expired(
+    tx: &mut Tx,
+    sender: &str,
+    now: Timestamp,
+    until: Timestamp,
+    most: usize,
+) -> Result<Vec<Envelope>, StoreError> {
     let sql = dialect!(tx,
         pg: select_stored!("WHERE claimed_until <= $2 AND parked_reason IS NULL ORDER BY number LIMIT $3 FOR UPDATE SKIP LOCKED"),
         lite: select_stored!("WHERE claimed_until <= $2 AND parked_reason IS NULL ORDER BY number LIMIT $3"));
@@ -173,7 +182,7 @@ pub(super) async fn present(db: &Database, ids: &[MessageId]) -> Result<HashSet<
             for id in chunk {
                 list.push_bind(id.uuid());
             }
-            query.push(")").build_query_scalar().fetch_all(pool).await
+            query.push(")").build_query_scalar().persistent(chunk.len() <= CACHED).fetch_all(pool).await
         })?;
         found.extend(rows.into_iter().map(MessageId::from_uuid));
     }
@@ -215,7 +224,7 @@ pub(super) async fn unpark(tx: &mut Tx, ids: &[MessageId], now: Timestamp) -> Re
             for id in chunk {
                 list.push_bind(id.uuid());
             }
-            query.push(")").build().execute(c).await.map(|done| done.rows_affected())
+            query.push(")").build().persistent(chunk.len() <= CACHED).execute(c).await.map(|done| done.rows_affected())
         })?;
     }
     Ok(changed)

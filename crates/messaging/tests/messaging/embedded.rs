@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use homeward_messaging::outbox::Pace;
-use homeward_messaging::{Broker, HandleError, Handler, MIGRATIONS, MemoryBroker, Outbox, PublishError, QueueSpec, Received, Settle, Verdict, consume};
+use homeward_messaging::{
+    Broker, HandleError, Handler, MIGRATIONS, MemoryBroker, Outbox, PublishError, QueueSpec, Received, Settle, Verdict, consume,
+};
 use homeward_store::testing::sqlite;
 use homeward_store::{Database, StoreError, on, transaction};
 use homeward_types::{MessageId, SystemClock};
@@ -55,7 +57,9 @@ impl Handler for Player {
             for received in &batch {
                 let hits = received.envelope.entity_version;
                 if hits > 0 {
-                    answers.push(message(self.to, &received.envelope.idempotency_key).of_version(hits - 1).caused_by(received.envelope.id));
+                    answers.push(
+                        message(self.to, &received.envelope.idempotency_key).of_version(hits - 1).caused_by(received.envelope.id),
+                    );
                 }
             }
             answers.store(tx).await?;

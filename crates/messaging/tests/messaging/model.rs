@@ -201,7 +201,8 @@ impl Handler for Fate {
         for received in &batch {
             *done.entry(received.envelope.id).or_default() += 1;
         }
-        let verdict = |received| if nature(received) == Nature::Dead { Verdict::DeadLetter("dead".to_owned()) } else { Verdict::Done };
+        let verdict =
+            |received| if nature(received) == Nature::Dead { Verdict::DeadLetter("dead".to_owned()) } else { Verdict::Done };
         Ok(batch.iter().map(verdict).collect())
     }
 
@@ -223,7 +224,8 @@ async fn consume_all(natures: Vec<Nature>, down: Vec<bool>) {
     assert!(answers.iter().all(Result::is_ok), "every message is settled in the end");
     stop.cancel();
     soon("the loop's end", consuming).await.unwrap();
-    let dead: BTreeSet<_> = fresh.broker.dead(&WORK, 1_000).await.unwrap().into_iter().map(|letter| letter.envelope.unwrap().id).collect();
+    let dead: BTreeSet<_> =
+        fresh.broker.dead(&WORK, 1_000).await.unwrap().into_iter().map(|letter| letter.envelope.unwrap().id).collect();
     let expected: BTreeSet<_> = natures.iter().filter(|(_, nature)| **nature != Nature::Good).map(|(id, _)| *id).collect();
     assert_eq!(dead, expected, "the bad ones, and only they, are dead letters");
     let done = handler.done.lock().unwrap();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use homeward_messaging::outbox::{Backlog, Pace};
 use homeward_messaging::inbox::{hear, heard};
+use homeward_messaging::outbox::{Backlog, Pace};
 use homeward_messaging::{Batch, Broker, Envelope, MIGRATIONS, NewMessage, Outbox, PublishError, Received};
 use homeward_store::testing::{TestDatabase, migrated, schemas_agree};
 use homeward_store::{Database, StoreError, on, transaction};
@@ -208,6 +208,34 @@ async fn a_slow_publish_keeps_its_claim() {
         gate.add_permits(1);
         eventually("it is gone", async || rows(&db).await == 0).await;
         assert_eq!((broker.times(ids[0]), broker.twice_at_once()), (1, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_waited_in_memory_for_too_long_is_left_to_the_relay() {
+    for db in databases().await {
+        let (broker, gate) = (Scripted::new(), Arc::new(Semaphore::new(0)));
+        broker.answer("policy.command", Answer::ConfirmWhen(Arc::clone(&gate)));
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        let writer = outbox(&db, &broker, clock.clone(), Pace { flights: 1, flight: 1, ..slow() });
+        let running = run(&writer);
+        let (batch, ids) = commit(&db, &writer, &commands(2)).await;
+        let waiting = tokio::spawn({
+            let writer = writer.clone();
+            async move { writer.publish_confirmed(batch).await }
+        });
+        eventually("the first is being published", async || broker.times(ids[0]) == 1).await;
+        // The writer was paused; the second row still waits in its memory.
+        clock.advance(chrono::TimeDelta::seconds(11));
+        let elsewhere = Scripted::new();
+        let relay = outbox(&db.reopen().await, &elsewhere, clock.clone(), quick());
+        let _relaying = run(&relay);
+        eventually("the relay has published both", async || elsewhere.total() == 2).await;
+        gate.add_permits(1);
+        let published = soon("the writer's answer", waiting).await.unwrap();
+        assert_eq!((published.confirmed, published.waiting), (vec![ids[0]], vec![ids[1]]));
+        assert_eq!((broker.times(ids[0]), broker.times(ids[1])), (1, 0));
+        drop(running);
     }
 }
 

@@ -21,7 +21,8 @@ async fn bytes_that_are_no_message_become_a_dead_letter_with_what_is_wrong() {
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     let properties = BasicProperties::default().with_message_id("not-a-uuid".into());
     let options = BasicPublishOptions::default();
-    let confirm = channel.basic_publish("homeward".into(), "test.command.a.v1".into(), options, b"garbage", properties).await.unwrap();
+    let confirm =
+        channel.basic_publish("homeward".into(), "test.command.a.v1".into(), options, b"garbage", properties).await.unwrap();
     confirm.await.unwrap();
     let taken = soon("it", consumer.next_batch(1)).await.unwrap();
     let error = taken[0].envelope.as_ref().unwrap_err();

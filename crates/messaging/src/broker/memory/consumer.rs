@@ -49,19 +49,22 @@ impl MemoryConsumer {
     /// Makes dead letters of deliveries, which settles them.
     async fn bury(&mut self, graves: Vec<(u64, String)>) -> Result<(), BrokerError> {
         let queue = self.broker.queues.spec(self.queue).name;
-        let dead: Vec<_> = graves.iter()
+        let dead: Vec<_> = graves
+            .iter()
             .filter_map(|(receipt, reason)| self.unsettled.get(receipt).map(|item| (Arc::clone(&item.envelope), reason.as_str())))
             .collect();
         let since = self.broker.clock.now();
         store::insert(&self.broker.db, queue, &dead, since).await.map_err(|error| broken("writing dead letters", &error))?;
-        let ids: Vec<MessageId> = graves.iter().filter_map(|(receipt, _)| self.unsettled.remove(receipt)).map(|item| item.envelope.id).collect();
+        let ids: Vec<MessageId> =
+            graves.iter().filter_map(|(receipt, _)| self.unsettled.remove(receipt)).map(|item| item.envelope.id).collect();
         self.broker.queues.settled(self.queue, &ids);
         Ok(())
     }
 
     /// Settles what is committed. Dead letters that went through at last are dead no more.
     async fn acknowledge(&mut self, receipts: &[u64]) -> Result<(), BrokerError> {
-        let risen: Vec<MessageId> = receipts.iter()
+        let risen: Vec<MessageId> = receipts
+            .iter()
             .filter_map(|receipt| self.unsettled.get(receipt))
             .filter(|item| item.risen)
             .map(|item| item.envelope.id)
@@ -70,7 +73,8 @@ impl MemoryConsumer {
             let queue = self.broker.queues.spec(self.queue).name;
             store::delete(&self.broker.db, queue, &risen).await.map_err(|error| broken("deleting dead letters", &error))?;
         }
-        let ids: Vec<MessageId> = receipts.iter().filter_map(|receipt| self.unsettled.remove(receipt)).map(|item| item.envelope.id).collect();
+        let ids: Vec<MessageId> =
+            receipts.iter().filter_map(|receipt| self.unsettled.remove(receipt)).map(|item| item.envelope.id).collect();
         self.broker.queues.settled(self.queue, &ids);
         Ok(())
     }

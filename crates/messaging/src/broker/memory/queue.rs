@@ -1,22 +1,19 @@
 //! The queues in memory, and who waits for what in them. Nothing here waits while the lock is held.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use homeward_types::MessageId;
 use tokio::sync::Notify;
 
+use crate::broker::memory::wait::{Unheard, Wait};
 use crate::broker::{BrokerError, PublishError};
 use crate::envelope::Envelope;
 use crate::topology::QueueSpec;
 
 /// A set of queues, by their places in the topology.
 type Places = u64;
-
-/// How many messages that were settled unheard are remembered: more than a queue holds.
-const UNHEARD: usize = 50_000;
 
 /// All queues of the topology.
 pub(super) struct Queues {
@@ -34,31 +31,6 @@ struct State {
     unheard: Unheard,
     /// The queues of each kind that was ever published.
     routes: HashMap<String, Places>,
-}
-
-/// Remembers the last messages that were settled unheard. Without it, a subscriber that is always a little slower than a
-/// publisher's patience would get every message again and again. One that is forgotten is only delivered once more.
-#[derive(Default)]
-struct Unheard {
-    ids: HashSet<MessageId>,
-    oldest_first: VecDeque<MessageId>,
-}
-
-impl Unheard {
-    fn add(&mut self, id: MessageId) {
-        if self.ids.insert(id) {
-            self.oldest_first.push_back(id);
-        }
-        if self.oldest_first.len() > UNHEARD
-            && let Some(oldest) = self.oldest_first.pop_front()
-        {
-            self.ids.remove(&oldest);
-        }
-    }
-
-    fn remove(&mut self, id: MessageId) -> bool {
-        self.ids.remove(&id)
-    }
 }
 
 #[derive(Default)]
@@ -105,7 +77,12 @@ impl Queues {
     /// If there are more than 64 queues: a broker in one process is not meant for that.
     pub(super) fn new(specs: &[QueueSpec]) -> Self {
         assert!(specs.len() <= Places::BITS as usize, "{} queues are too many for one process", specs.len());
-        let state = State { queues: specs.iter().map(|_| Queue::default()).collect(), held: HashMap::new(), unheard: Unheard::default(), routes: HashMap::new() };
+        let state = State {
+            queues: specs.iter().map(|_| Queue::default()).collect(),
+            held: HashMap::new(),
+            unheard: Unheard::default(),
+            routes: HashMap::new(),
+        };
         Self { specs: specs.to_vec(), filled: specs.iter().map(|_| Notify::new()).collect(), state: Mutex::new(state) }
     }
 
@@ -137,7 +114,10 @@ impl Queues {
             }
             if let Some(full) = places(missing).find(|at| state.queues[*at].size >= self.specs[*at].held) {
                 let spec = &self.specs[full];
-                wait.answer(index, Err(PublishError::Unavailable(format!("queue {} is full with {} messages", spec.name, spec.held))));
+                wait.answer(
+                    index,
+                    Err(PublishError::Unavailable(format!("queue {} is full with {} messages", spec.name, spec.held))),
+                );
                 continue;
             }
             for at in places(missing) {
@@ -173,7 +153,10 @@ impl Queues {
         for (index, envelope) in batch.iter().enumerate() {
             if let Some(held) = state.held.get(&envelope.id) {
                 let silent: Vec<&str> = places(held.open).map(|at| self.specs[at].name).collect();
-                wait.answer(index, Err(PublishError::Unavailable(format!("not settled within {patience:?} by {}", silent.join(" and ")))));
+                wait.answer(
+                    index,
+                    Err(PublishError::Unavailable(format!("not settled within {patience:?} by {}", silent.join(" and ")))),
+                );
             }
         }
     }
@@ -269,42 +252,4 @@ impl Queues {
 /// The places in a set, rising.
 fn places(set: Places) -> impl Iterator<Item = usize> {
     (0..Places::BITS as usize).filter(move |at| set & (1 << at) != 0)
-}
-
-/// A publisher that waits for a batch.
-pub(super) struct Wait {
-    answers: Mutex<Vec<Option<Result<(), PublishError>>>>,
-    missing: AtomicUsize,
-    over: Notify,
-}
-
-impl Wait {
-    pub(super) fn new(messages: usize) -> Arc<Self> {
-        Arc::new(Self { answers: Mutex::new(vec![None; messages]), missing: AtomicUsize::new(messages), over: Notify::new() })
-    }
-
-    /// The first answer for a message counts; says whether this was it, and somebody is there to hear it.
-    fn answer(&self, index: usize, answer: Result<(), PublishError>) -> bool {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(slot @ None) = answers.get_mut(index) else { return false };
-        *slot = Some(answer);
-        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.over.notify_one();
-        }
-        true
-    }
-
-    /// Waits until every message has its answer.
-    pub(super) async fn over(&self) {
-        while self.missing.load(Ordering::Acquire) > 0 {
-            self.over.notified().await;
-        }
-    }
-
-    /// The answers, in order.
-    pub(super) fn answers(&self) -> Vec<Result<(), PublishError>> {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let unanswered = || Err(PublishError::Unavailable("the broker gave no answer".to_owned()));
-        answers.drain(..).map(|answer| answer.unwrap_or_else(unanswered)).collect()
-    }
 }

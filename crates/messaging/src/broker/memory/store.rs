@@ -26,7 +26,12 @@ struct Row {
 }
 
 /// Keeps dead letters of a queue. One that is there already gets the new reason.
-pub(super) async fn insert(db: &Database, queue: &str, dead: &[(Arc<Envelope>, &str)], since: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn insert(
+    db: &Database,
+    queue: &str,
+    dead: &[(Arc<Envelope>, &str)],
+    since: Timestamp,
+) -> Result<(), StoreError> {
     transaction!(db, "dead_letter.insert", async |tx| -> Result<(), StoreError> {
         for chunk in dead.chunks(ROWS) {
             on_tx!(tx, c : D => {
@@ -41,7 +46,7 @@ pub(super) async fn insert(db: &Database, queue: &str, dead: &[(Arc<Envelope>, &
                         .push_bind(message.at).push_bind(message.expires_at).push_bind(&message.payload[..]);
                 });
                 query.push(" ON CONFLICT (queue, id) DO UPDATE SET reason = excluded.reason, since = excluded.since");
-                query.build().execute(c).await.map(drop)
+                query.build().persistent(false).execute(c).await.map(drop)
             })?;
         }
         Ok(())
@@ -73,7 +78,7 @@ pub(super) async fn find(db: &Database, queue: &str, ids: &[MessageId]) -> Resul
             for id in chunk {
                 list.push_bind(id.uuid());
             }
-            query.push(")").build_query_as().fetch_all(pool).await
+            query.push(")").build_query_as().persistent(false).fetch_all(pool).await
         })?;
         for row in rows {
             let envelope = row.envelope("dead_letter")?;
@@ -94,7 +99,7 @@ pub(super) async fn delete(db: &Database, queue: &str, ids: &[MessageId]) -> Res
                 for id in chunk {
                     list.push_bind(id.uuid());
                 }
-                query.push(")").build().execute(c).await.map(drop)
+                query.push(")").build().persistent(false).execute(c).await.map(drop)
             })?;
         }
         Ok(())

@@ -46,7 +46,8 @@ impl RabbitConsumer {
             let prefetch = u16::try_from(queue.batch * BATCHES_AHEAD).unwrap_or(u16::MAX);
             channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
             let tag = "".into();
-            let deliveries = channel.basic_consume(queue.name.into(), tag, BasicConsumeOptions::default(), FieldTable::default()).await?;
+            let deliveries =
+                channel.basic_consume(queue.name.into(), tag, BasicConsumeOptions::default(), FieldTable::default()).await?;
             Ok((channel, deliveries))
         };
         let (channel, deliveries) = within(PATIENCE, "subscribing", opening).await?;
@@ -108,7 +109,8 @@ impl RabbitConsumer {
 
     async fn give_back(&mut self, tags: Vec<u64>) -> Result<(), BrokerError> {
         let requeue = BasicNackOptions { requeue: true, multiple: false };
-        within(PATIENCE, "giving messages back", try_join_all(tags.iter().map(|tag| self.channel.basic_nack(*tag, requeue)))).await?;
+        within(PATIENCE, "giving messages back", try_join_all(tags.iter().map(|tag| self.channel.basic_nack(*tag, requeue))))
+            .await?;
         for tag in &tags {
             self.unsettled.remove(tag);
         }

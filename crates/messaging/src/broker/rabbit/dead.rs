@@ -29,7 +29,12 @@ pub(super) async fn list(site: &Site, queue: &QueueSpec, most: usize) -> Result<
 }
 
 /// Gives dead letters back to their queue, through no exchange, so that no other queue gets them again.
-pub(super) async fn redrive(site: &Site, queue: &QueueSpec, ids: &[MessageId], now: Timestamp) -> Result<Vec<Redriven>, BrokerError> {
+pub(super) async fn redrive(
+    site: &Site,
+    queue: &QueueSpec,
+    ids: &[MessageId],
+    now: Timestamp,
+) -> Result<Vec<Redriven>, BrokerError> {
     let connection = connect(site).await?;
     let taking = channel(&connection).await?;
     let giving = confirming(&connection).await?;
@@ -48,7 +53,8 @@ pub(super) async fn redrive(site: &Site, queue: &QueueSpec, ids: &[MessageId], n
             continue;
         }
         publish_one(&giving, "", queue.name, &envelope.payload, wire::properties(&envelope)).await?;
-        within(PATIENCE, "taking a dead letter away", taking.basic_ack(delivery.delivery_tag, BasicAckOptions::default())).await?;
+        within(PATIENCE, "taking a dead letter away", taking.basic_ack(delivery.delivery_tag, BasicAckOptions::default()))
+            .await?;
         redriven.push(Redriven::Sent(id));
     }
     redriven.extend(wanted.into_iter().map(Redriven::Missing));
@@ -61,7 +67,8 @@ async fn channel(connection: &Connection) -> Result<Channel, BrokerError> {
 }
 
 async fn next(channel: &Channel, queue: &QueueSpec) -> Result<Option<lapin::message::Delivery>, BrokerError> {
-    let taken = within(PATIENCE, "reading dead letters", channel.basic_get(dead_queue(queue), BasicGetOptions::default())).await?;
+    let taken =
+        within(PATIENCE, "reading dead letters", channel.basic_get(dead_queue(queue), BasicGetOptions::default())).await?;
     Ok(taken.map(|message| message.delivery))
 }
 

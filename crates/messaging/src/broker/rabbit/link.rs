@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
-use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
 
@@ -20,7 +18,11 @@ const DECLARING: Duration = Duration::from_secs(30);
 const DEAD_DELIVERY_LIMIT: i32 = 1_000_000;
 
 /// Bounds a step, and says what it was when it fails.
-pub(super) async fn within<T>(patience: Duration, doing: &'static str, step: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
+pub(super) async fn within<T>(
+    patience: Duration,
+    doing: &'static str,
+    step: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, BrokerError> {
     let unavailable = |reason: String| BrokerError::Unavailable { doing, reason };
     match tokio::time::timeout(patience, step).await {
         Ok(done) => done.map_err(|error| unavailable(error.to_string())),
@@ -54,9 +56,8 @@ pub(super) async fn publish_one(
     properties: BasicProperties,
 ) -> Result<(), BrokerError> {
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let publishing = async {
-        channel.basic_publish(exchange.into(), routing_key.into(), options, payload, properties).await?.await
-    };
+    let publishing =
+        async { channel.basic_publish(exchange.into(), routing_key.into(), options, payload, properties).await?.await };
     let refused = |reason: &str| Err(BrokerError::Unavailable { doing: "publishing to a queue", reason: reason.to_owned() });
     match within(PATIENCE, "publishing to a queue", publishing).await? {
         Confirmation::Ack(None) => Ok(()),
@@ -84,7 +85,9 @@ async fn declare_queue(channel: &Channel, queue: &QueueSpec) -> lapin::Result<()
     channel.queue_bind(dead, DEAD_EXCHANGE.into(), queue.name.into(), QueueBindOptions::default(), FieldTable::default()).await?;
     channel.queue_declare(queue.name.into(), durable, arguments(queue)).await?;
     for binding in queue.bindings {
-        channel.queue_bind(queue.name.into(), EXCHANGE.into(), (*binding).into(), QueueBindOptions::default(), FieldTable::default()).await?;
+        channel
+            .queue_bind(queue.name.into(), EXCHANGE.into(), (*binding).into(), QueueBindOptions::default(), FieldTable::default())
+            .await?;
     }
     Ok(())
 }

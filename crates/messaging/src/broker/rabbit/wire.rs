@@ -35,7 +35,10 @@ pub(super) fn check(envelope: &Envelope) -> Result<(), PublishError> {
         return Err(PublishError::Refused(format!("its kind and its sender may have at most {SHORT} bytes each")));
     }
     if envelope.payload.len() > LARGEST_PAYLOAD {
-        return Err(PublishError::Refused(format!("it has {} bytes; at most {LARGEST_PAYLOAD} are allowed", envelope.payload.len())));
+        return Err(PublishError::Refused(format!(
+            "it has {} bytes; at most {LARGEST_PAYLOAD} are allowed",
+            envelope.payload.len()
+        )));
     }
     Ok(())
 }
@@ -111,7 +114,8 @@ pub(super) fn epitaph(properties: &BasicProperties) -> (String, Option<Timestamp
     if let Some(reason) = reader.text(DEAD_REASON) {
         return (reason, since);
     }
-    let deaths = reader.header("x-death").and_then(AMQPValue::as_array).map(|deaths| deaths.as_slice().to_vec()).unwrap_or_default();
+    let deaths =
+        reader.header("x-death").and_then(AMQPValue::as_array).map(|deaths| deaths.as_slice().to_vec()).unwrap_or_default();
     let Some(AMQPValue::FieldTable(death)) = deaths.first() else { return ("unknown".to_owned(), since) };
     let reason = death.inner().get("reason").and_then(as_text).unwrap_or_else(|| "unknown".to_owned());
     let time = death.inner().get("time").and_then(AMQPValue::as_timestamp).and_then(|seconds| i64::try_from(seconds).ok());
@@ -176,8 +180,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(property: &'static str, 
 }
 
 fn moment(property: &'static str, micros: i64) -> Result<Timestamp, Undecodable> {
-    DateTime::from_timestamp_micros(micros)
-        .ok_or_else(|| Undecodable { property, problem: format!("{micros} is no moment") })
+    DateTime::from_timestamp_micros(micros).ok_or_else(|| Undecodable { property, problem: format!("{micros} is no moment") })
 }
 
 #[cfg(test)]
