@@ -11,7 +11,7 @@ use homeward_types::{Person, Role};
 use tonic::Request;
 
 pub use bearer::{Bearer, BearerError};
-pub use persons::{PersonConfig, Persons, PersonsError};
+pub use persons::{PersonConfig, Persons, PersonsError, ServiceConfig};
 
 use crate::rpc::Refused;
 

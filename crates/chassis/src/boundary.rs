@@ -1,14 +1,27 @@
-//! The crash boundary: tells a crash test what was in progress when it killed the process.
+//! The crash boundary: tells a crash test what was in progress when it killed the process, and holds the process still
+//! at the place where the test wants to kill it.
 //!
-//! Costs one atomic load unless [`record_to`] was called.
+//! Costs one atomic load unless a crash test [listens](listen).
+//!
+//! The record has one line for each moment of a boundary, `<boundary> <state> begin` and `<boundary> <state> end`. The
+//! second file, if there is one, asks for halts: while `commit lend begin` stands in it as a line, whatever enters
+//! `commit` in the state `lend` writes `commit lend begin halt` to the record and stands still for ever, before the
+//! effect; with `commit lend end`, after it. A batch names its states with `+` between them, and halts for each of them.
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-static RECORD: OnceLock<File> = OnceLock::new();
+use crate::config;
+
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+struct Listener {
+    record: File,
+    halts: Option<PathBuf>,
+}
 
 /// Marks what follows as in progress, in `state`, until the value is dropped (or, with a third argument, while it runs).
 ///
@@ -33,20 +46,40 @@ macro_rules! boundary {
     }};
 }
 
-/// From now on every boundary of this process is appended to `path`, one line as it begins and one as it ends.
+/// Records and halts as the environment asks: `HOMEWARD_BOUNDARY_FILE`, and with it `HOMEWARD_BOUNDARY_HALT`.
+/// Does nothing if it asks for nothing.
 ///
 /// # Errors
-/// If the file cannot be opened for appending.
-pub fn record_to(path: &Path) -> std::io::Result<()> {
-    let file = File::options().create(true).append(true).open(path)?;
-    RECORD.set(file).map_err(|_| std::io::Error::other("boundaries are recorded already"))
+/// As [`listen`].
+pub fn listen_if_asked() -> io::Result<()> {
+    match config::boundary_file() {
+        Some(record) => listen(&record, config::boundary_halt()),
+        None => Ok(()),
+    }
+}
+
+/// From now on every boundary of this process is appended to `record`, and those that stand in the file `halts` halt.
+///
+/// # Errors
+/// If the record cannot be opened for appending, or is kept already.
+pub fn listen(record: &Path, halts: Option<PathBuf>) -> io::Result<()> {
+    let record = File::options().create(true).append(true).open(record)?;
+    LISTENER.set(Listener { record, halts }).map_err(|_| io::Error::other("boundaries are recorded already"))
+}
+
+/// As [`listen`], and nothing halts.
+///
+/// # Errors
+/// As [`listen`].
+pub fn record_to(record: &Path) -> io::Result<()> {
+    listen(record, None)
 }
 
 /// Begins a boundary; used through [`boundary!`](crate::boundary!).
 pub fn enter<S: Display>(name: &'static str, state: impl FnOnce() -> S) -> Mark {
-    Mark(RECORD.get().map(|_| {
-        let open = Open { name, state: state().to_string().replace(char::is_whitespace, "-") };
-        open.write("begin");
+    Mark(LISTENER.get().map(|listener| {
+        let open = Open { listener, name, state: state().to_string().replace(char::is_whitespace, "-") };
+        open.pass("begin");
         open
     }))
 }
@@ -56,15 +89,26 @@ pub fn enter<S: Display>(name: &'static str, state: impl FnOnce() -> S) -> Mark 
 pub struct Mark(Option<Open>);
 
 struct Open {
+    listener: &'static Listener,
     name: &'static str,
     state: String,
 }
 
 impl Open {
+    fn pass(&self, moment: &str) {
+        self.write(moment);
+        if self.listener.asks_for_halt(self.name, &self.state, moment) {
+            self.write(&format!("{moment} halt"));
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
     fn write(&self, moment: &str) {
         let line = format!("{} {} {moment}\n", self.name, self.state);
         // One write in append mode: lines of several threads do not mix, and a killed process leaves no half line.
-        if let Some(Err(error)) = RECORD.get().map(|mut file| file.write_all(line.as_bytes())) {
+        if let Err(error) = (&self.listener.record).write_all(line.as_bytes()) {
             tracing::warn!(%error, "cannot record a crash boundary");
         }
     }
@@ -73,7 +117,20 @@ impl Open {
 impl Drop for Mark {
     fn drop(&mut self) {
         if let Some(open) = &self.0 {
-            open.write("end");
+            open.pass("end");
         }
+    }
+}
+
+impl Listener {
+    /// Whether a line of the halt file means this moment. Read anew each time, so that the test can change its mind.
+    fn asks_for_halt(&self, name: &str, states: &str, moment: &str) -> bool {
+        let Some(asked) = self.halts.as_ref().and_then(|path| std::fs::read_to_string(path).ok()) else { return false };
+        asked.lines().any(|line| {
+            let mut words = line.split_whitespace();
+            words.next() == Some(name)
+                && words.next().is_some_and(|state| states.split('+').any(|one| one == state))
+                && words.next() == Some(moment)
+        })
     }
 }

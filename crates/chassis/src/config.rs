@@ -19,6 +19,7 @@
 //! # Ok::<(), homeward_chassis::config::ConfigError>(())
 //! ```
 //!
+//! The outermost `Config` has a field `mode: Mode`, which decides how strictly the rest is taken.
 //! A value in the environment is a text, a number or a truth; one that begins with `[` or `{` is read as TOML.
 //! Any secret `x` may be given as `x_file`, the path of a file that holds it.
 
@@ -34,7 +35,7 @@ use ::config::{Config, File, FileFormat, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
 pub use mode::Mode;
-pub use overrides::{Overrides, boundary_file};
+pub use overrides::{Overrides, boundary_file, boundary_halt};
 pub use secret::Secret;
 
 use explain::Misplaced;
@@ -101,9 +102,8 @@ fn read(path: Option<&Path>) -> Result<Value, ConfigError> {
 /// Parses TOML and notes in every value where it comes from.
 fn parse(text: &str, place: &str) -> Result<Value, ConfigError> {
     let parsed = Config::builder().add_source(File::from_str(text, FileFormat::Toml)).build();
-    let mut value = parsed
-        .map_err(|error| ConfigError::Syntax { place: place.to_owned(), reason: explain::bare_syntax(&error) })?
-        .cache;
+    let mut value =
+        parsed.map_err(|error| ConfigError::Syntax { place: place.to_owned(), reason: explain::bare_syntax(&error) })?.cache;
     stamp(&mut value, place);
     Ok(value)
 }

@@ -117,17 +117,10 @@ pub enum TelemetryError {
 /// # Errors
 /// A [`TelemetryError`].
 pub fn init(config: &TelemetryConfig, service: &str) -> Result<Guard, TelemetryError> {
-    let filter: Targets = config
-        .log_filter
-        .parse()
-        .map_err(|source| TelemetryError::Filter { filter: config.log_filter.clone(), source })?;
-    if !(0.0..=1.0).contains(&config.sample_ratio) {
-        return Err(TelemetryError::Ratio(config.sample_ratio));
-    }
+    let (filter, sampler) = (log_filter(&config.log_filter)?, sampler(config.sample_ratio)?);
     let resource = resource(service);
     let page = Page::new();
-    let (mut tracers, mut meters) =
-        (SdkTracerProvider::builder(), SdkMeterProvider::builder().with_reader(page.reader()?));
+    let (mut tracers, mut meters) = (SdkTracerProvider::builder(), SdkMeterProvider::builder().with_reader(page.reader()?));
     if let Some(collector) = &config.otlp {
         let channel = collector.channel()?;
         let exporter = SpanExporter::builder().with_tonic().with_channel(channel.clone()).build()?;
@@ -139,13 +132,27 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Result<Guard, TelemetryE
         let exporter = MetricExporter::builder().with_tonic().with_channel(channel).build()?;
         meters = meters.with_reader(PeriodicReader::builder(exporter).with_interval(config.metrics_interval).build());
     }
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
     let tracers = tracers.with_sampler(sampler).with_resource(resource.clone()).build();
     let meters = meters.with_resource(resource).build();
     let line = Line::new(config.log_format, !config.full_emails);
     subscriber(filter, tracers.tracer("homeward"), line, std::io::stderr).try_init()?;
     global::set_meter_provider(meters.clone());
     Ok(Guard { tracers, meters, page })
+}
+
+/// What is logged. Below warnings, the transport's own lines must be asked for by name: at `debug` they would drown ours.
+fn log_filter(asked: &str) -> Result<Targets, TelemetryError> {
+    let quiet = "opentelemetry=warn,h2=warn,hyper=warn,tonic=warn,tower=warn";
+    let wrong = |source| TelemetryError::Filter { filter: asked.to_owned(), source };
+    format!("{quiet},{asked}").parse().map_err(wrong)
+}
+
+fn sampler(ratio: f64) -> Result<Sampler, TelemetryError> {
+    if (0.0..=1.0).contains(&ratio) {
+        Ok(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+    } else {
+        Err(TelemetryError::Ratio(ratio))
+    }
 }
 
 fn resource(service: &str) -> Resource {

@@ -32,6 +32,16 @@ pub struct PersonConfig {
     pub tokens_sha256: Vec<String>,
 }
 
+/// A service of Homeward that may call this one, where they run as processes of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// Its short name, for example `recovery`.
+    pub name: PersonId,
+    /// SHA-256 of each token that it may use, 64 hexadecimal digits; two while one replaces the other.
+    pub tokens_sha256: Vec<String>,
+}
+
 /// Why a list of persons cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PersonsError {
@@ -83,7 +93,7 @@ impl Persons {
             if person.roles.contains(&Role::Service) {
                 return Err(PersonsError::ServiceRole(person.id.clone()));
             }
-            let hashes: Option<Vec<_>> = person.tokens_sha256.iter().map(|hex| hash_from(hex)).collect();
+            let hashes = hashes_from(&person.id, &person.tokens_sha256)?;
             all.add(
                 Person {
                     id: person.id.clone(),
@@ -92,7 +102,7 @@ impl Persons {
                     roles: person.roles.clone(),
                     accounts: person.accounts.clone(),
                 },
-                &hashes.ok_or_else(|| PersonsError::NotAHash(person.id.clone()))?,
+                &hashes,
             )?;
         }
         Ok(all)
@@ -100,19 +110,24 @@ impl Persons {
 
     /// Adds a service of Homeward, which calls with `token` and has the role `service`.
     ///
-    /// The embedded default makes one token for the whole process at its start; distributed services are configured.
+    /// The embedded default makes one token for the whole process at its start; distributed services are
+    /// [configured](Self::with_services).
     ///
     /// # Errors
     /// A [`PersonsError`] if the name is not one, is taken, or the token belongs to someone else.
     pub fn with_service(mut self, name: &str, token: &Bearer) -> Result<Self, PersonsError> {
-        let person = Person {
-            id: name.parse()?,
-            name: format!("the service {name}"),
-            email: None,
-            roles: BTreeSet::from([Role::Service]),
-            accounts: BTreeSet::new(),
-        };
-        self.add(person, &[digest_of(token.reveal())])?;
+        self.add(service(name.parse()?), &[digest_of(token.reveal())])?;
+        Ok(self)
+    }
+
+    /// Adds the services of the configuration, which have the role `service`.
+    ///
+    /// # Errors
+    /// The first [`PersonsError`] found.
+    pub fn with_services(mut self, services: &[ServiceConfig]) -> Result<Self, PersonsError> {
+        for config in services {
+            self.add(service(config.name.clone()), &hashes_from(&config.name, &config.tokens_sha256)?)?;
+        }
         Ok(self)
     }
 
@@ -158,6 +173,21 @@ fn bucket(hash: &[u8; 32]) -> [u8; 8] {
     let mut first = [0; 8];
     first.copy_from_slice(&hash[..8]);
     first
+}
+
+fn service(name: PersonId) -> Person {
+    Person {
+        name: format!("the service {name}"),
+        id: name,
+        email: None,
+        roles: BTreeSet::from([Role::Service]),
+        accounts: BTreeSet::new(),
+    }
+}
+
+fn hashes_from(owner: &PersonId, hex: &[String]) -> Result<Vec<[u8; 32]>, PersonsError> {
+    let hashes: Option<Vec<_>> = hex.iter().map(|hex| hash_from(hex)).collect();
+    hashes.ok_or_else(|| PersonsError::NotAHash(owner.clone()))
 }
 
 fn hash_from(hex: &str) -> Option<[u8; 32]> {

@@ -71,6 +71,11 @@ pub fn boundary_file() -> Option<PathBuf> {
     std::env::var_os("HOMEWARD_BOUNDARY_FILE").map(PathBuf::from)
 }
 
+/// Where a crash test says at which crash boundaries to halt: `HOMEWARD_BOUNDARY_HALT`. Not a setting either.
+pub fn boundary_halt() -> Option<PathBuf> {
+    std::env::var_os("HOMEWARD_BOUNDARY_HALT").map(PathBuf::from)
+}
+
 /// A text as a value. A number is only taken as one if nothing is lost by that: `0123` may be a password.
 fn read(text: &str, place: &str) -> Result<Value, ConfigError> {
     if text.starts_with(['[', '{']) {

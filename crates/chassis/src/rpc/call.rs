@@ -69,12 +69,9 @@ pub(super) fn record(span: &Span, side: Side, code: Code) {
 /// Whether a server counts the code as an error of its own, by OpenTelemetry's conventions for gRPC.
 fn is_our_fault(code: Code) -> bool {
     match code {
-        Code::Unknown
-        | Code::DeadlineExceeded
-        | Code::Unimplemented
-        | Code::Internal
-        | Code::Unavailable
-        | Code::DataLoss => true,
+        Code::Unknown | Code::DeadlineExceeded | Code::Unimplemented | Code::Internal | Code::Unavailable | Code::DataLoss => {
+            true
+        }
         Code::Ok
         | Code::Cancelled
         | Code::InvalidArgument

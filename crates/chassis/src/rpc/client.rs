@@ -91,7 +91,11 @@ impl Service<Request<Body>> for Client {
 
     fn call(&mut self, mut request: Request<Body>) -> Call {
         let span = span_of!(
-            request.uri().path(), "rpc.client", "client", server.address = self.server.as_deref(), server.port = self.port
+            request.uri().path(),
+            "rpc.client",
+            "client",
+            server.address = self.server.as_deref(),
+            server.port = self.port
         );
         let allowed = self.prepare(&mut request, &span);
         // The span is not entered: nothing that the channel does belongs to it, and entering it costs at every poll.

@@ -10,6 +10,8 @@ use serde::{Serialize, Serializer};
 use tonic::{Code, ConnectError, Status, TimeoutExpired};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::telemetry::TraceContext;
+
 /// Whose reasons these are, as `google.rpc.ErrorInfo` wants to know.
 const DOMAIN: &str = "homeward";
 /// The metadata key that holds what to do next.
@@ -82,12 +84,16 @@ impl Refused {
     /// A fault of ours. The cause goes into the log, not to the caller.
     pub fn internal(cause: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %crate::error_chain(cause), "a call failed by a fault of ours");
-        Self::new(
+        let refused = Self::new(
             Code::Internal,
             "INTERNAL",
             "Homeward failed to do this",
             "try again; if it happens again, give the trace id to whoever runs Homeward: the log has the cause",
-        )
+        );
+        match TraceContext::current().trace_id() {
+            Some(trace) => refused.with("trace_id", trace),
+            None => refused,
+        }
     }
 
     /// No answer within `allowed`, on whichever side the clock ran out.

@@ -13,14 +13,14 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::{Connected, ServerTlsConfig, TcpIncoming};
-use tonic_health::server::{HealthReporter, health_reporter};
 use tonic_health::ServingStatus;
+use tonic_health::server::{HealthReporter, health_reporter};
 use tower::Service;
 
+use super::DEADLINE;
 use super::edge::EdgeLayer;
 use super::memory::Incoming;
 use super::peer::{PeerError, Tls};
-use super::DEADLINE;
 use crate::auth::Persons;
 
 /// Calls that one connection may have running; more wait for their turn, and their callers' deadlines go on.

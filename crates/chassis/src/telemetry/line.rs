@@ -16,8 +16,8 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::mask::mask_emails;
 use super::LogFormat;
+use super::mask::mask_emails;
 
 /// Between a field's name and its value, and between fields, in what a span keeps for its lines.
 const NAME_END: char = '\u{1f}';
@@ -140,7 +140,13 @@ struct Said {
 
 impl Said {
     fn masked(&self, text: String) -> String {
-        if self.mask && let Cow::Owned(masked) = mask_emails(&text) { masked } else { text }
+        if self.mask
+            && let Cow::Owned(masked) = mask_emails(&text)
+        {
+            masked
+        } else {
+            text
+        }
     }
 
     /// Inner spans come first, and what they say wins.

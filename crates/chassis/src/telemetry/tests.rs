@@ -16,8 +16,7 @@ fn observe(format: LogFormat, mask: bool, filter: &str, work: impl FnOnce()) -> 
     let log = Log::default();
     let exporter = InMemorySpanExporter::default();
     let tracers = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
-    let subscriber =
-        subscriber(filter.parse().unwrap(), tracers.tracer("homeward"), Line::new(format, mask), log.clone());
+    let subscriber = subscriber(filter.parse().unwrap(), tracers.tracer("homeward"), Line::new(format, mask), log.clone());
     tracing::subscriber::with_default(subscriber, work);
     let written = log.0.lock().unwrap().clone();
     (String::from_utf8(written).unwrap(), exporter.get_finished_spans().unwrap())
@@ -155,7 +154,8 @@ async fn a_process_exports_its_spans_and_metrics_and_nothing_of_the_export_itsel
         .serve_with_incoming(incoming);
     tokio::spawn(serving);
 
-    let config = TelemetryConfig { otlp: Some(Peer::plaintext(address)), log_filter: "error".to_owned(), ..TelemetryConfig::default() };
+    let config =
+        TelemetryConfig { otlp: Some(Peer::plaintext(address)), log_filter: "error".to_owned(), ..TelemetryConfig::default() };
     let guard = init(&config, "homeward-policy").unwrap();
     assert!(matches!(init(&TelemetryConfig::default(), "again"), Err(TelemetryError::Twice(_))));
     let outbox = crate::metrics::gauge("homeward.outbox.lag", "s", "how long the oldest message waits");
@@ -178,6 +178,33 @@ async fn a_process_exports_its_spans_and_metrics_and_nothing_of_the_export_itsel
     assert!(services[0].contains("homeward-policy"), "{services:?}");
     let metrics = format!("{:?}", collector.metrics.lock().unwrap());
     assert!(metrics.contains("homeward.outbox.lag"), "{metrics}");
+}
+
+#[test]
+fn a_trace_that_is_not_sampled_has_valid_ids_and_a_trace_from_elsewhere_keeps_its_decision() {
+    let exporter = InMemorySpanExporter::default();
+    let builder = SdkTracerProvider::builder().with_sampler(sampler(0.0).unwrap());
+    let tracers = builder.with_simple_exporter(exporter.clone()).build();
+    let layers =
+        subscriber(log_filter("off").unwrap(), tracers.tracer("homeward"), Line::new(LogFormat::Human, true), Log::default());
+    tracing::subscriber::with_default(layers, || {
+        let own = TraceContext::of(&tracing::info_span!("own"));
+        assert!(own.trace_id().is_some() && own.traceparent.ends_with("-00"), "{own:?}");
+        let sent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
+        let span = tracing::info_span!("continued");
+        TraceContext { traceparent: sent, ..TraceContext::default() }.adopt(&span);
+        assert!(TraceContext::of(&span).traceparent.ends_with("-01"));
+    });
+    let names: Vec<_> = exporter.get_finished_spans().unwrap().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["continued"]);
+}
+
+#[test]
+fn the_transport_is_quiet_unless_it_is_asked_for() {
+    let debug = log_filter("debug").unwrap();
+    assert!(debug.would_enable("homeward_policy", &Level::DEBUG));
+    assert!(!debug.would_enable("h2::codec", &Level::DEBUG) && debug.would_enable("opentelemetry_sdk", &Level::WARN));
+    assert!(log_filter("debug,h2=trace").unwrap().would_enable("h2::codec", &Level::TRACE));
 }
 
 #[test]

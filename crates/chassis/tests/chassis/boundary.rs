@@ -1,16 +1,19 @@
-//! The crash boundary, recorded. The record belongs to the process, so this is the one test that turns it on.
+//! The crash boundary, recorded and halted at. The record belongs to the process, so this is the one test that turns it on.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use homeward_chassis::boundary;
-use homeward_chassis::boundary::record_to;
+use homeward_chassis::boundary::{listen, record_to};
 
 #[test]
-fn a_boundary_shows_what_is_in_progress_and_what_has_ended() {
+fn a_boundary_shows_what_is_in_progress_and_what_has_ended_and_halts_where_it_is_told() {
     let unrecorded = boundary!("commit", unreachable(), 1 + 1);
     assert_eq!(unrecorded, 2);
 
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("boundaries");
-    record_to(&file).unwrap();
+    let (file, halts) = (folder.path().join("boundaries"), folder.path().join("halts"));
+    listen(&file, Some(halts.clone())).unwrap();
     assert!(record_to(&file).is_err());
     let lines = || std::fs::read_to_string(&file).unwrap();
 
@@ -29,6 +32,37 @@ fn a_boundary_shows_what_is_in_progress_and_what_has_ended() {
     })();
     assert_eq!(failed, Err(()));
     assert!(lines().ends_with("provider 7 begin\nprovider 7 end\n"));
+
+    // Other boundaries, other states, other moments go on.
+    std::fs::write(&halts, "commit close begin\nprovider lend begin\ncommit lend end\n").unwrap();
+    boundary!("publish", "close", ());
+    boundary!("commit", "closed", ());
+    boundary!("provider", "lend-and-more", ());
+    halts_for_ever(
+        &file,
+        "commit invite+close+closed begin halt\n",
+        |effect| boundary!("commit", "invite+close+closed", effect()),
+        false,
+    );
+    halts_for_ever(&file, "commit lend end halt\n", |effect| boundary!("commit", "lend", effect()), true);
+}
+
+/// Runs `work` on a thread that must write `last` to the record and go no further; `after` says whether its effect was had.
+fn halts_for_ever(record: &Path, last: &str, work: impl FnOnce(&dyn Fn()) + Send + 'static, after: bool) {
+    let (effect, had) = std::sync::mpsc::channel();
+    let (alive, gone_on) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        work(&|| effect.send(()).unwrap());
+        drop(alive);
+    });
+    let began = Instant::now();
+    while !std::fs::read_to_string(record).unwrap().ends_with(last) {
+        assert!(began.elapsed() < Duration::from_secs(10), "no halt: {}", std::fs::read_to_string(record).unwrap());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(had.try_recv().is_ok(), after, "{last}");
+    let waited = gone_on.recv_timeout(Duration::from_millis(50));
+    assert_eq!(waited, Err(std::sync::mpsc::RecvTimeoutError::Timeout), "it went on after {last}");
 }
 
 fn unreachable() -> &'static str {

@@ -183,8 +183,7 @@ fn each_error_names_file_key_and_reason() {
         "[provider\naddress = 1".to_owned(),
         String::new(),
     ];
-    let mut said: Vec<String> =
-        in_file.iter().map(|text| Folder::with(text).load(&Overrides::none()).expect_err(text)).collect();
+    let mut said: Vec<String> = in_file.iter().map(|text| Folder::with(text).load(&Overrides::none()).expect_err(text)).collect();
     let in_environment = [
         ("HOMEWARD__PROVIDER__BACH", "5"),
         ("HOMEWARD__PROVIDER__BATCH", "-1"),

@@ -111,12 +111,12 @@ async fn health_and_reflection_answer_without_a_token() {
     reporter.set_not_serving::<Echo>().await;
     assert_eq!(status(&mut health, "homeward.test.v1.EchoService").await.unwrap(), ServingStatus::NotServing);
 
-    let ask = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let mut answers =
-        ServerReflectionClient::new(hub.channel("echo")).server_reflection_info(tokio_stream::once(ask)).await.unwrap().into_inner();
+    let ask = ServerReflectionRequest { host: String::new(), message_request: Some(MessageRequest::ListServices(String::new())) };
+    let mut answers = ServerReflectionClient::new(hub.channel("echo"))
+        .server_reflection_info(tokio_stream::once(ask))
+        .await
+        .unwrap()
+        .into_inner();
     let answer = answers.next().await.unwrap().unwrap().message_response;
     let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
     assert!(list.service.iter().any(|service| service.name == "grpc.health.v1.Health"), "{list:?}");

@@ -1,8 +1,8 @@
 //! Who may call.
 
-use homeward_chassis::auth::{Bearer, PersonConfig, Persons, PersonsError};
-use homeward_chassis::rpc::memory::Hub;
+use homeward_chassis::auth::{Bearer, PersonConfig, Persons, PersonsError, ServiceConfig};
 use homeward_chassis::rpc::Refused;
+use homeward_chassis::rpc::memory::Hub;
 use homeward_types::Role;
 use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Request};
@@ -49,7 +49,9 @@ fn a_caller_may_do_what_its_roles_say() {
 
 #[test]
 fn only_a_bearer_token_in_full_identifies() {
-    for wrong in ["Basic bWlhOm1pYQ==", "Bearer", "Bearer ", MIA_TOKEN, "Bearer mia-toke", "Bearer mia-token2", "Bearer mia token"] {
+    for wrong in
+        ["Basic bWlhOm1pYQ==", "Bearer", "Bearer ", MIA_TOKEN, "Bearer mia-toke", "Bearer mia-token2", "Bearer mia token"]
+    {
         assert!(persons().identify(&headers(wrong)).is_err(), "{wrong:?}");
     }
     assert!(persons().identify(&HeaderMap::new()).is_err());
@@ -70,10 +72,7 @@ fn person(id: &str, tokens: &[&str]) -> PersonConfig {
 fn a_list_of_persons_that_would_confuse_them_is_refused() {
     let refused = |persons: &[PersonConfig]| Persons::from_config(persons).unwrap_err();
     let (ann, bob) = (person("ann", &["a", "a2"]), person("bob", &["b", "a2"]));
-    assert_eq!(
-        refused(&[ann.clone(), bob.clone()]),
-        PersonsError::SharedToken { first: ann.id.clone(), second: bob.id.clone() }
-    );
+    assert_eq!(refused(&[ann.clone(), bob.clone()]), PersonsError::SharedToken { first: ann.id.clone(), second: bob.id.clone() });
     assert_eq!(refused(&[ann.clone(), ann.clone()]), PersonsError::Twice(ann.id.clone()));
     let short = PersonConfig { tokens_sha256: vec!["abc".to_owned()], ..ann.clone() };
     assert_eq!(refused(&[short]), PersonsError::NotAHash(ann.id.clone()));
@@ -82,11 +81,25 @@ fn a_list_of_persons_that_would_confuse_them_is_refused() {
     let service = PersonConfig { roles: [Role::Service].into(), ..ann.clone() };
     assert_eq!(refused(&[service]), PersonsError::ServiceRole(ann.id.clone()));
     let all = Persons::from_config(std::slice::from_ref(&ann)).unwrap();
-    assert!(matches!(
-        all.clone().with_service("policy", &Bearer::new("a").unwrap()),
-        Err(PersonsError::SharedToken { .. })
-    ));
+    assert!(matches!(all.clone().with_service("policy", &Bearer::new("a").unwrap()), Err(PersonsError::SharedToken { .. })));
     assert_eq!(all.with_service("ann", &Bearer::new("z").unwrap()).unwrap_err(), PersonsError::Twice(ann.id));
+}
+
+#[test]
+fn a_service_is_known_by_the_hash_of_its_token_alone() {
+    let service = |name: &str, tokens: &[&str]| ServiceConfig {
+        name: name.parse().unwrap(),
+        tokens_sha256: tokens.iter().map(|token| Bearer::new(token).unwrap().sha256()).collect(),
+    };
+    let all = Persons::default().with_services(&[service("recovery", &["old", "new"]), service("policy", &["p"])]).unwrap();
+    for token in ["old", "new"] {
+        let caller = all.identify(&headers(&format!("Bearer {token}"))).unwrap();
+        assert_eq!(caller.person().id.as_str(), "recovery");
+        assert!(caller.require(Role::Service).is_ok());
+    }
+    assert_eq!(all.iter().count(), 2);
+    assert!(all.get(&"policy".parse().unwrap()).is_some());
+    assert!(matches!(all.with_services(&[service("patrol", &["p"])]), Err(PersonsError::SharedToken { .. })));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use homeward_chassis::rpc::memory::Hub;
 use homeward_chassis::rpc::Refused;
+use homeward_chassis::rpc::memory::Hub;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 

@@ -2,8 +2,8 @@
 
 use homeward_chassis::rpc::memory::Hub;
 use homeward_chassis::rpc::{Client, Peer};
-use homeward_chassis::telemetry::testing::{Recorded, record};
 use homeward_chassis::telemetry::TraceContext;
+use homeward_chassis::telemetry::testing::{Recorded, record};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use tokio_util::sync::CancellationToken;
