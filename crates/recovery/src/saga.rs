@@ -7,7 +7,8 @@ mod note;
 pub mod outcome;
 mod steps;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+pub mod words;
 
 use homeward_saga::{Definition, Noted, Saga};
 use homeward_types::Timestamp;

@@ -1,6 +1,7 @@
 //! All that a recovery's saga knows: facts, noted as they come in. Pure data; no e-mail address, name or free text in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use homeward_types::limits::after;
@@ -8,6 +9,7 @@ use homeward_types::{AccountId, Factor, LeaseEnd, Organisation, OrganisationId, 
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Reason;
+use crate::case::Opening;
 
 /// The facts of one recovery.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,7 +19,7 @@ pub struct Data {
     /// Whose factor is lost.
     pub account: AccountId,
     /// Who asked.
-    pub requester: Party,
+    pub requester: PersonId,
     /// What must be shown and how long things may take, as it was when the recovery began.
     pub terms: Terms,
     /// Proof by kind, with the moment at which it was attached.
@@ -62,22 +64,16 @@ pub struct Data {
     /// Why the first step failed that did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Reason>,
-}
-
-/// A person who takes part, and whether a notice can reach them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Party {
-    /// Who.
-    pub person: PersonId,
-    /// Whether their e-mail address is known.
-    pub reachable: bool,
+    /// What the case's own rows begin with. Only there in the transaction that opens the case; never stored with the saga.
+    #[serde(skip)]
+    pub opening: Option<Arc<Opening>>,
 }
 
 /// One person's vote.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Vote {
     /// Who voted.
-    pub by: Party,
+    pub by: PersonId,
     /// For or against.
     pub approve: bool,
 }
@@ -107,6 +103,9 @@ pub struct LeaseFact {
     /// The read that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_at: Option<Timestamp>,
+    /// What proves the end, in words; empty before it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub evidence: String,
 }
 
 /// Where a lease is.
@@ -259,7 +258,7 @@ impl Terms {
 
 impl Data {
     /// A recovery that nobody has done anything for yet.
-    pub fn new(organisation: OrganisationId, account: AccountId, requester: Party, terms: Terms) -> Self {
+    pub fn new(organisation: OrganisationId, account: AccountId, requester: PersonId, terms: Terms) -> Self {
         Self {
             organisation,
             account,
@@ -279,6 +278,7 @@ impl Data {
             leave: None,
             repudiated_at: None,
             failure: None,
+            opening: None,
         }
     }
 
@@ -301,7 +301,7 @@ impl Data {
 
     /// Who approved, in order.
     pub fn approvers(&self) -> impl Iterator<Item = &PersonId> {
-        self.votes.iter().filter(|vote| vote.approve).map(|vote| &vote.by.person)
+        self.votes.iter().filter(|vote| vote.approve).map(|vote| &vote.by)
     }
 
     /// Whether enough persons approved.
@@ -339,7 +339,7 @@ impl Data {
 
     /// Whether the account was ever seen out.
     pub fn was_out(&self) -> bool {
-        self.lease.as_ref().is_some_and(|lease| lease.out_at.is_some())
+        self.lease.as_ref().is_some_and(|lease| lease.out_at.is_some() || lease.state == LeaseState::Active)
     }
 
     /// When policy ends the lease by itself.
@@ -360,10 +360,9 @@ impl Data {
         self.failure.is_some() || self.enrolled_at.is_some() || self.is_lease_ending()
     }
 
-    /// Everyone who must be told how it ended: the owner, and whoever took part and can be reached.
-    pub fn audience(&self) -> Vec<Recipient> {
+    /// Everyone who must be told how it ended: the owner, and whoever took part.
+    pub fn audience(&self) -> impl Iterator<Item = Recipient> {
         let parties = std::iter::once(&self.requester).chain(self.votes.iter().map(|vote| &vote.by));
-        let reachable = parties.filter(|party| party.reachable).map(|party| Recipient::Person(party.person.clone()));
-        std::iter::once(Recipient::Owner).chain(reachable).collect()
+        std::iter::once(Recipient::Owner).chain(parties.map(|person| Recipient::Person(person.clone())))
     }
 }

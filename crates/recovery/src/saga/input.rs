@@ -5,13 +5,15 @@
 use homeward_types::{PersonId, ProofKind, Timestamp};
 
 use super::command::Notice;
-use super::data::{Delivery, LeaseFact, Party, Recipient};
+use super::data::{Delivery, LeaseFact, Recipient};
 
 /// A fact that comes in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Input {
     /// The requester attached proof.
     ProofAttached {
+        /// Who attached it.
+        by: PersonId,
         /// Its kind.
         kind: ProofKind,
         /// What was seen or heard.
@@ -20,7 +22,7 @@ pub enum Input {
     /// A person voted. Whether they may was checked before.
     Voted {
         /// Who.
-        by: Party,
+        by: PersonId,
         /// For or against.
         approve: bool,
         /// Why.
@@ -50,12 +52,7 @@ pub enum Input {
     /// The exposure cap has a place for this recovery.
     SlotTaken,
     /// Policy's news of the lease.
-    Lease {
-        /// The lease as it stands.
-        lease: LeaseFact,
-        /// What proves it, in words.
-        evidence: String,
-    },
+    Lease(LeaseFact),
     /// Policy's answer about the old factor.
     FactorReset(ResetAnswer),
     /// Directory read the factor as absent, in a read begun after the account was seen out.

@@ -2,10 +2,10 @@
 
 use homeward_saga::Noted;
 use homeward_types::limits::after;
-use homeward_types::{ProofKind, Timestamp};
+use homeward_types::{PersonId, ProofKind, Timestamp};
 
 use super::command::Notice;
-use super::data::{Data, Delivery, LeaseFact, LeaseState, Leave, Party, Recipient, Reset, Vote};
+use super::data::{Data, Delivery, LeaseFact, LeaseState, Leave, Recipient, Reset, Vote};
 use super::input::{Input, ResetAnswer};
 
 /// Notes one input.
@@ -21,7 +21,7 @@ pub(super) fn note(data: &mut Data, input: &Input, now: Timestamp) -> Noted {
         // A place that comes too late was given back; one that comes too early is told again when it is asked for.
         Input::SlotTaken if data.failure.is_some() || !data.is_proved() || !data.is_approved() => Noted::Old,
         Input::SlotTaken => once(&mut data.granted_at, now),
-        Input::Lease { lease: news, .. } => lease(data, news),
+        Input::Lease(news) => lease(data, news),
         Input::FactorReset(answer) => reset_answered(data, answer),
         Input::FactorAbsent { begun_at } => once(&mut data.absent_at, *begun_at),
         Input::Enrolled { seen_at, .. } => once(&mut data.enrolled_at, *seen_at),
@@ -55,15 +55,15 @@ fn proof(data: &mut Data, kind: ProofKind, now: Timestamp) -> Noted {
 }
 
 /// One vote a person, none by the requester, none before there is proof to judge, none after the grant.
-fn vote(data: &mut Data, by: &Party, approve: bool) -> Noted {
+fn vote(data: &mut Data, by: &PersonId, approve: bool) -> Noted {
     let too_late = data.granted_at.is_some() || data.failure.is_some();
-    let voted = data.votes.iter().any(|vote| vote.by.person == by.person);
-    if too_late || voted || by.person == data.requester.person || (approve && !data.is_proved()) {
+    let voted = data.votes.iter().any(|vote| vote.by == *by);
+    if too_late || voted || *by == data.requester || (approve && !data.is_proved()) {
         return Noted::Old;
     }
     data.votes.push(Vote { by: by.clone(), approve });
     if !approve && data.leave.is_none() {
-        data.leave = Some(Leave::Denied(by.person.clone()));
+        data.leave = Some(Leave::Denied(by.clone()));
     }
     Noted::New
 }
@@ -102,10 +102,9 @@ fn reset_answered(data: &mut Data, answer: &ResetAnswer) -> Noted {
         }
         (ResetAnswer::PersonNeeded { page, .. }, Reset::Unanswered) => {
             data.reset_page = Some(page.clone());
-            let reachable = data.requester.reachable;
-            data.reset = if reachable { Reset::PersonNeeded } else { Reset::PersonTold };
+            data.reset = Reset::PersonNeeded;
             // The question is now another: tell the person.
-            if reachable { Noted::AskAgain } else { Noted::New }
+            Noted::AskAgain
         }
         (ResetAnswer::PersonNeeded { .. }, Reset::Confirmed) => {
             data.reset = Reset::PersonTold;

@@ -10,19 +10,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use homeward_saga::{Event, Progress, plan};
-use homeward_types::{Factor, LeaseEnd, Limits, ProofKind, Refusal, Tier, Timestamp};
+use homeward_types::{Factor, LeaseEnd, Limits, PersonId, ProofKind, Refusal, Tier, Timestamp};
 
 use super::RecoverySaga;
 use super::command::{Command, Notice};
-use super::data::{Data, Delivery, LeaseFact, LeaseState, Millis, Party, Recipient, Terms};
+use super::data::{Data, Delivery, LeaseFact, LeaseState, Millis, Recipient, Terms};
 use super::input::{Input, ResetAnswer};
 
 pub(crate) fn start_of_time() -> Timestamp {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
 }
 
-pub(crate) fn party(name: &str) -> Party {
-    Party { person: name.parse().unwrap(), reachable: true }
+pub(crate) fn person(name: &str) -> PersonId {
+    name.parse().unwrap()
 }
 
 pub(crate) fn terms(proofs: usize, approvers: usize) -> Terms {
@@ -56,7 +56,7 @@ pub(crate) struct Case {
 impl Case {
     pub(crate) fn with(terms: Terms) -> Self {
         let now = start_of_time();
-        let data = Data::new("acme".parse().unwrap(), "mia".parse().unwrap(), party("rita"), terms);
+        let data = Data::new("acme".parse().unwrap(), "mia".parse().unwrap(), person("rita"), terms);
         let mut case = Self { progress: Progress::fresh(data, now), now, asked: vec![], changed: false };
         case.on(&Event::Start);
         case
@@ -120,11 +120,11 @@ impl Case {
 }
 
 pub(crate) fn proof(kind: ProofKind) -> Input {
-    Input::ProofAttached { kind, evidence: String::new() }
+    Input::ProofAttached { by: person("rita"), kind, evidence: String::new() }
 }
 
 pub(crate) fn vote(name: &str, approve: bool) -> Input {
-    Input::Voted { by: party(name), approve, reason: String::new() }
+    Input::Voted { by: person(name), approve, reason: String::new() }
 }
 
 pub(crate) fn cancel() -> Input {
@@ -153,9 +153,10 @@ pub(crate) fn lease_with(version: i64, state: LeaseState, factor: Factor) -> Inp
         out_version: None,
         due_at: Some(start_of_time() + TimeDelta::hours(4)),
         back_at: None,
+        evidence: String::new(),
         state,
     };
-    Input::Lease { lease: fact, evidence: String::new() }
+    Input::Lease(fact)
 }
 
 pub(crate) fn refused(version: i64, refusal: Refusal) -> Input {
@@ -168,8 +169,9 @@ pub(crate) fn refused(version: i64, refusal: Refusal) -> Input {
         out_version: None,
         due_at: None,
         back_at: None,
+        evidence: String::new(),
     };
-    Input::Lease { lease: fact, evidence: String::new() }
+    Input::Lease(fact)
 }
 
 pub(crate) fn absent() -> Input {

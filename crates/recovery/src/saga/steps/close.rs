@@ -35,5 +35,5 @@ impl Step<RecoverySaga> for Close {
 }
 
 fn untold(data: &Data) -> impl Iterator<Item = Recipient> {
-    data.audience().into_iter().filter(|to| !data.told.contains(to))
+    data.audience().filter(|to| !data.told.contains(to))
 }

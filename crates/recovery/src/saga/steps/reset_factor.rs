@@ -26,7 +26,7 @@ impl Step<RecoverySaga> for ResetFactor {
         match data.reset {
             Reset::Unanswered | Reset::Confirmed => commands.push(Command::ResetFactor),
             Reset::PersonNeeded => {
-                commands.push(Command::Tell(Notice::ResetNeeded, Recipient::Person(data.requester.person.clone())));
+                commands.push(Command::Tell(Notice::ResetNeeded, Recipient::Person(data.requester.clone())));
             }
             Reset::PersonTold | Reset::Done => {}
         }

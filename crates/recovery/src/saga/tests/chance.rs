@@ -120,7 +120,7 @@ fn chance() -> impl Strategy<Value = Chance> {
     ]
 }
 
-fn person(n: u8) -> Input {
+fn act(n: u8) -> Input {
     match n {
         0 => cancel(),
         1 => return_now(),
@@ -173,7 +173,7 @@ impl Run {
                 Ok(())
             }
             Chance::Old(n) if !self.world.news.is_empty() => self.take(self.world.news[n % self.world.news.len()].clone()),
-            Chance::Person(n) => self.take(person(*n)),
+            Chance::Person(n) => self.take(act(*n)),
             Chance::PolicyEndsIt if self.world.lease_is_open() => {
                 self.world.lease_becomes(LeaseState::Closing);
                 self.world.lease_becomes(LeaseState::Closed(LeaseEnd::Home));

@@ -199,10 +199,9 @@ fn a_word_asks_for_a_read_and_proves_nothing() {
 #[test]
 fn a_person_who_cannot_be_told_holds_nothing_up() {
     let mut case = Case::at("reset-factor");
-    case.progress.data.requester.reachable = false;
-    case.take(person_needed());
-    assert_eq!(case.asked, []);
-    assert_eq!(case.data().audience(), [Recipient::Owner, Recipient::Person("anna".parse().unwrap())]);
+    let to = Recipient::Person(person("rita"));
+    case.take(person_needed()).take(Input::Noticed { notice: Notice::ResetNeeded, to, delivery: Delivery::Failed });
+    assert_eq!(case.wait(TimeDelta::minutes(5)).asked, [Command::Watch]);
 }
 
 #[test]
@@ -248,7 +247,7 @@ fn the_approvers_are_asked_when_the_proof_is_there() {
 #[test]
 fn proof_that_was_carried_over_is_enough_by_itself() {
     let now = start_of_time();
-    let mut data = Data::new("acme".parse().unwrap(), "mia".parse().unwrap(), party("rita"), terms(1, 1));
+    let mut data = Data::new("acme".parse().unwrap(), "mia".parse().unwrap(), person("rita"), terms(1, 1));
     data.proofs.insert(ProofKind::CallBack, now - TimeDelta::hours(23));
     let moved = plan(&RecoverySaga::new(), &Progress::fresh(data, now), &Event::Start, now);
     assert_eq!((moved.progress.step.as_deref(), &moved.commands[..]), (Some("approve"), &[Command::AskApprovers][..]));
@@ -257,8 +256,8 @@ fn proof_that_was_carried_over_is_enough_by_itself() {
 #[test]
 fn a_lost_case_whose_lease_is_open_goes_straight_home() {
     let now = start_of_time();
-    let mut data = Data::new("acme".parse().unwrap(), "mia".parse().unwrap(), party("homeward"), terms(1, 1));
-    let Input::Lease { lease, .. } = lease(3, LeaseState::Active) else { unreachable!("made above") };
+    let mut data = Data::new("acme".parse().unwrap(), "mia".parse().unwrap(), person("homeward"), terms(1, 1));
+    let Input::Lease(lease) = lease(3, LeaseState::Active) else { unreachable!("made above") };
     (data.lease, data.leave) = (Some(lease), Some(crate::saga::data::Leave::CaseLost));
     let moved = plan(&RecoverySaga::new(), &Progress::fresh(data, now), &Event::Start, now);
     assert_eq!(moved.progress.step.as_deref(), Some("return"));

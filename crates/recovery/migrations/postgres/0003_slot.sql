@@ -1,0 +1,23 @@
+-- The exposure cap: one row an organisation, locked by whoever takes or gives back.
+CREATE TABLE slot_counter (
+    organisation TEXT NOT NULL PRIMARY KEY,
+    -- Slots that recoveries hold. Never more than the rows of `slot` that are taken; recounted by case repair.
+    held BIGINT NOT NULL CHECK (held >= 0),
+    -- Accounts that are out without a case of ours: strays, adopted and reopened leases. They count.
+    outside BIGINT NOT NULL CHECK (outside >= 0),
+    -- How many may be out at once; at least 1.
+    cap BIGINT NOT NULL CHECK (cap >= 1),
+    -- When cap and outside were last learned; NULL before the first time.
+    learned_at TIMESTAMPTZ
+);
+
+-- Who holds a slot, and who waits for one, in order of asking.
+CREATE TABLE slot (
+    recovery UUID NOT NULL PRIMARY KEY,
+    organisation TEXT NOT NULL,
+    asked_at TIMESTAMPTZ NOT NULL,
+    -- NULL while it waits.
+    taken_at TIMESTAMPTZ
+);
+
+CREATE INDEX slot_line ON slot (organisation, asked_at, recovery) WHERE taken_at IS NULL;
