@@ -6,7 +6,7 @@
 //! - [`rpc`]: servers with health, reflection, deadlines and callers; clients; typed refusals; gRPC in memory.
 //! - [`auth`]: who calls, and what the caller may do.
 //! - [`shutdown`]: tasks that bring the process down loudly when they fail, and stop together.
-//! - [`boundary`]: tells a crash test what was in progress.
+//! - [`mod@boundary`]: tells a crash test what was in progress.
 //!
 //! Knows nothing of accounts, leases, databases or messages.
 

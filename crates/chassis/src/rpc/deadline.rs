@@ -56,8 +56,8 @@ mod tests {
 
     #[test]
     fn the_header_is_read_as_the_standard_says() {
-        assert_eq!(parsed("2H"), Some(Duration::from_secs(7200)));
-        assert_eq!(parsed("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(parsed("2H"), Some(Duration::from_hours(2)));
+        assert_eq!(parsed("3M"), Some(Duration::from_mins(3)));
         assert_eq!(parsed("4S"), Some(Duration::from_secs(4)));
         assert_eq!(parsed("10000m"), Some(Duration::from_secs(10)));
         assert_eq!(parsed("82u"), Some(Duration::from_micros(82)));

@@ -156,11 +156,21 @@ fn innermost(status: &Status) -> String {
 
 impl From<Refused> for Status {
     fn from(refused: Refused) -> Self {
-        let mut metadata: HashMap<_, _> = refused.facts.into_iter().collect();
-        metadata.insert(REMEDY.to_owned(), refused.remedy);
+        let mut metadata: HashMap<_, _> = refused.facts.into_iter().map(|(name, fact)| (name, cut(fact))).collect();
+        metadata.insert(REMEDY.to_owned(), cut(refused.remedy));
         let details = ErrorDetails::with_error_info(refused.reason, DOMAIN, metadata);
-        Self::with_error_details(refused.code, refused.message, details)
+        Self::with_error_details(refused.code, cut(refused.message), details)
     }
+}
+
+/// A status travels in headers, of which HTTP/2 takes 16 KiB, each text twice and encoded; more would break the stream.
+fn cut(mut text: String) -> String {
+    const LONGEST: usize = 1024;
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    text
 }
 
 impl From<Status> for Refused {

@@ -22,7 +22,7 @@ pub const MIA_TOKEN: &str = "mia-token";
 /// What the service is asked to do.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Say {
-    /// `echo`, `refuse`, `hang`, `panic` or `relay`.
+    /// `echo`, `refuse`, `ramble`, `hang`, `panic` or `relay`.
     #[prost(string, tag = "1")]
     pub what: String,
     #[prost(bytes = "vec", tag = "2")]
@@ -92,6 +92,7 @@ async fn answer(next: Option<Client>, request: Request<Say>) -> Result<Response<
         "refuse" => {
             Err(Refused::precondition("LEASE_OPEN", "the account is out already", "wait until 14:00").with("lease", 7).into())
         }
+        "ramble" => Err(Refused::invalid("TOO_MUCH", "ö".repeat(50_000), "x".repeat(50_000)).into()),
         "hang" => std::future::pending().await,
         "panic" => panic!("the handler lost its head"),
         "relay" => call(&next.expect("relay needs a next service"), Request::new(Say::new("echo"))).await,

@@ -39,6 +39,15 @@ async fn a_refusal_arrives_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_says_too_much_arrives_cut() {
+    let (client, _guard) = memory_client();
+    let refused = say(&client, "ramble").await.unwrap_err();
+    assert_eq!((refused.code, refused.reason.as_ref()), (Code::InvalidArgument, "TOO_MUCH"));
+    assert!(refused.message.starts_with("öö") && refused.message.ends_with("ö…"), "{refused}");
+    assert!(refused.remedy.ends_with("x…"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_status_of_another_server_is_a_refusal_too() {
     let refused = Refused::from(tonic::Status::unavailable(""));
     assert_eq!((refused.code, refused.reason.as_ref()), (Code::Unavailable, "UNAVAILABLE"));
@@ -149,19 +158,24 @@ async fn a_running_call_finishes_after_the_stop_and_new_connections_are_refused(
     let running = tokio::spawn(async move { say(&client, "relay").await });
     let connection = incoming.next().await.unwrap().unwrap();
     stop.cancel();
-    let refused = loop {
-        let other = Peer::plaintext(&address).client().unwrap().bearing(&service_token());
-        match say(&other, "echo").await {
-            Ok(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-            Err(refused) => break refused,
-        }
-    };
+    let refused = tokio::time::timeout(Duration::from_secs(10), refusal_at(&address)).await.unwrap();
     assert_eq!(refused.code, Code::Unavailable, "{refused}");
     assert!(!running.is_finished());
     let answering = tonic::transport::Server::builder().add_service(Bare);
     tokio::spawn(answering.serve_with_incoming(tokio_stream::once(Ok::<_, std::io::Error>(connection))));
     assert_eq!(running.await.unwrap().unwrap_err().code, Code::Aborted);
     tokio::time::timeout(Duration::from_secs(5), serving).await.unwrap().unwrap().unwrap();
+}
+
+/// Calls until the listener is closed, which the stop brings about a moment later.
+async fn refusal_at(address: &str) -> Refused {
+    loop {
+        let newcomer = Peer::plaintext(address).client().unwrap().bearing(&service_token());
+        if let Err(refused) = say(&newcomer, "echo").await {
+            return refused;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Answers every call with ABORTED, without Homeward's server around it.

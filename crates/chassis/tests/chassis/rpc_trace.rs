@@ -23,7 +23,7 @@ async fn traced_call(recorded: &Recorded, client: &Client, what: &str, spans: us
     let context = TraceContext::of(&root);
     let _ = say(client, what).instrument(root).await;
     // The server's span may end just after the answer has arrived.
-    for _ in 0..200 {
+    for _ in 0..2000 {
         if recorded.trace(&context).len() >= spans {
             break;
         }
@@ -107,6 +107,17 @@ async fn a_refusal_is_an_error_for_the_caller_and_a_fault_of_ours_for_both() {
     assert_eq!(attribute(&trace[2], "rpc.response.status_code").as_deref(), Some("FAILED_PRECONDITION"));
     let (_, trace) = traced_call(&recorded, &client, "panic", 3).await;
     assert_eq!((&trace[1].status, &trace[2].status), (&Status::error(""), &Status::error("")));
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_tells_its_caller_the_trace_to_ask_for() {
+    record();
+    let hub = Hub::new();
+    let _guard = serve(&hub, "echo", server(Echo::default()));
+    let root = tracing::info_span!(target: "homeward::test", "test.root");
+    let context = TraceContext::of(&root);
+    let refused = say(&hub.client("echo").bearing(&service_token()), "panic").instrument(root).await.unwrap_err();
+    assert_eq!(refused.facts.get("trace_id").map(String::as_str), context.trace_id());
 }
 
 #[test]
