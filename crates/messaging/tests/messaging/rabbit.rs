@@ -50,6 +50,8 @@ async fn a_message_that_cannot_be_carried_is_refused_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn batches_at_the_same_time_never_get_each_others_answers() {
     let fresh = rabbit().await;
+    // From here on there is a channel that somebody could wrongly share.
+    assert_eq!(fresh.broker.publish(vec![envelope("test.command.a.v1", 0)]).await, [Ok(())]);
     let mut flights = tokio::task::JoinSet::new();
     for flight in 0..60 {
         let broker = Arc::clone(&fresh.broker);
