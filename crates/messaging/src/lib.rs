@@ -8,7 +8,7 @@
 //! 2. After the commit it hands the batch to [`Outbox::publish`], which never waits. Batches of many callers merge.
 //! 3. The [`Broker`] confirms: RabbitMQ once the message lies on its quorum, the in-process broker once every subscriber
 //!    has committed and acknowledged it. Only then the outbox row is deleted. Rows whose writer died are found by the relay.
-//! 4. [`consume`] hands messages in batches to a [`Handler`], which commits; then they are acknowledged.
+//! 4. [`consume()`] hands messages in batches to a [`Handler`], which commits; then they are acknowledged.
 //!
 //! Delivery is at least once everywhere; duplicates are dropped by natural keys in the receiving service.
 
