@@ -33,6 +33,8 @@ fn lawful(saga: &Lending, before: &Progress<Loan>, event: &Event<Input>, now: Ti
     if let Err(broken) = laws::check(saga, before, event, now, &moved) {
         panic!("{before:?} on {event:?}: {broken}");
     }
+    let again = plan(saga, &moved.progress, event, now);
+    assert!(!again.changed, "{before:?} on {event:?}: a repeat changes something: {again:?}");
     moved.progress
 }
 

@@ -158,6 +158,17 @@ fn the_demo_saga_stands_every_proof() {
     };
     let everywhere = BTreeSet::from(["", "agree", "keep-copy", "hand-out", "read", "bring-back", "tell", "closed"]);
     assert_eq!(hit("commit"), everywhere);
+    // Nothing is under way before the start, and nothing is asked while the reader reads.
+    assert!(
+        hit("publish").is_superset(&BTreeSet::from(["agree", "keep-copy", "hand-out", "bring-back", "tell"])),
+        "{:?}",
+        hit("publish")
+    );
+    assert!(
+        hit("call").is_superset(&BTreeSet::from(["agree", "keep-copy", "hand-out", "bring-back", "tell"])),
+        "{:?}",
+        hit("call")
+    );
     assert!(report.stories > 80 && report.crashes > 1_000, "{} stories, {} crashes", report.stories, report.crashes);
     println!("{} stories, {} crashes, {} decisions", report.stories, report.crashes, report.decisions);
 }

@@ -1,7 +1,7 @@
 //! How many transitions a second one coordinator stores on SQLite, with everything as shipped: `synchronous=FULL`, the
 //! outbox in the same transaction, every saga's row read, decided on and written.
 //!
-//! `cargo run --release -p homeward-saga --example throughput [loans] [callers]`. With callers, that many tasks submit
+//! `cargo run --release -p homeward-saga --example saga_throughput [loans] [callers]`. With callers, that many tasks submit
 //! one loan's inputs each, as gRPC handlers do; without, batches of 500 are handed in.
 
 #[path = "../tests/saga/demo.rs"]
