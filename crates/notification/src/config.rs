@@ -22,6 +22,10 @@ pub struct Config {
     pub smtp: Option<Smtp>,
     /// Notices in one go. Default 200.
     pub batch: usize,
+    /// How long a worker has the sole right to send a notice; after that it is taken for dead, and another sends it.
+    /// Longer than a batch takes at a slow server. Default 1 min.
+    #[serde(with = "humantime_serde")]
+    pub claim: Duration,
     /// Tries before a notice counts as failed and becomes an incident. Default 12, which with the waits below is about a day and a half.
     pub tries: u32,
     /// First wait after a failed try; doubles. Default 30 s.
@@ -72,6 +76,7 @@ impl Default for Config {
             outbox: "outbox".into(),
             smtp: None,
             batch: 200,
+            claim: Duration::from_mins(1),
             tries: 12,
             retry: Duration::from_secs(30),
             retry_max: Duration::from_hours(6),

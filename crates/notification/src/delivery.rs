@@ -5,8 +5,57 @@ pub mod store;
 use std::collections::BTreeMap;
 
 use homeward_chassis::telemetry::TraceContext;
-use homeward_proto::notification::v1::NoticeKind;
 use homeward_types::{MessageId, OrganisationId};
+
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Someone asked for your account.
+    Requested,
+    /// Your decision is needed.
+    ApprovalNeeded,
+    /// Remove the old factor on this page.
+    ResetNeeded,
+    /// Sign in here and enrol.
+    Invitation,
+    /// Time is running out.
+    Reminder,
+    /// How it ended.
+    Closed,
+    /// Something needs a person's eye.
+    Incident,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Requested,
+        Self::ApprovalNeeded,
+        Self::ResetNeeded,
+        Self::Invitation,
+        Self::Reminder,
+        Self::Closed,
+        Self::Incident,
+    ];
+
+    /// As it is stored.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::ApprovalNeeded => "approval_needed",
+            Self::ResetNeeded => "reset_needed",
+            Self::Invitation => "invitation",
+            Self::Reminder => "reminder",
+            Self::Closed => "closed",
+            Self::Incident => "incident",
+        }
+    }
+
+    /// From what was stored.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
 
 /// A notice that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +67,7 @@ pub struct Notice {
     /// Where.
     pub organisation: OrganisationId,
     /// What it is about.
-    pub kind: NoticeKind,
+    pub kind: Kind,
     /// The recipient's name.
     pub recipient_name: String,
     /// The recipient's address, as the command had it.

@@ -19,8 +19,6 @@ use crate::letter;
 use crate::transport::Transport;
 use crate::wire;
 
-/// How long a worker that took over a notice has the sole right to send it; longer than a batch takes at a slow server.
-const CLAIM: Duration = Duration::from_mins(5);
 /// How often it is looked for notices whose worker died, at the latest.
 const LOOK: Duration = Duration::from_secs(5);
 /// The wait after trouble with the database.
@@ -42,6 +40,11 @@ impl Sender {
     pub fn new(db: Database, outbox: Outbox, clock: Arc<dyn Clock>, config: &Config, transport: Box<dyn Transport>) -> Self {
         let (handed_over, work) = (Mutex::default(), Notify::new());
         Self { db, outbox, clock, config: config.clone(), transport, handed_over, work }
+    }
+
+    /// Until when a notice that is claimed now is its worker's alone.
+    pub fn claim_until(&self) -> Timestamp {
+        after(self.now(), self.config.claim)
     }
 
     /// The present moment.
@@ -106,7 +109,7 @@ impl Sender {
             return Ok(Vec::new());
         }
         transaction!(self.db, "delivery.claim", async |tx| -> Result<Vec<Notice>, StoreError> {
-            store::claim(tx, most, now, after(now, CLAIM)).await
+            store::claim(tx, most, now, self.claim_until()).await
         })
     }
 

@@ -2,21 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use homeward_chassis::boundary;
 use homeward_messaging::{Batch, HandleError, Handler, Outbox, Received, Verdict};
 use homeward_proto::notification::v1::SendNotice;
 use homeward_store::{Database, StoreError, transaction};
-use homeward_types::limits::after;
 
 use crate::delivery::{Notice, store};
 use crate::sender::Sender;
 use crate::wire;
-
-/// How long the process that took a notice has the sole right to send it.
-const CLAIM: Duration = Duration::from_secs(20);
 
 /// Handles `notification.notices`.
 pub struct Subscriber {
@@ -36,7 +31,7 @@ impl Subscriber {
         let now = self.sender.now();
         let _mark = boundary!("commit", "notice");
         transaction!(self.db, "delivery.take", async |tx| -> Result<(HashSet<String>, Batch), StoreError> {
-            let fresh: HashSet<String> = store::insert(tx, notices, now, after(now, CLAIM)).await?.into_iter().collect();
+            let fresh: HashSet<String> = store::insert(tx, notices, now, self.sender.claim_until()).await?.into_iter().collect();
             let known: Vec<&str> = notices.iter().map(|n| n.delivery_key.as_str()).filter(|key| !fresh.contains(*key)).collect();
             let mut answers = self.outbox.batch();
             for standing in store::standing(tx, &known).await? {

@@ -7,17 +7,14 @@ use homeward_proto::wire::{WireError, parse, timestamp};
 use uuid::Uuid;
 
 use crate::delivery::store::Standing;
-use crate::delivery::{Ended, Notice};
+use crate::delivery::{Ended, Kind, Notice};
 
 /// Reads the command; what it lacks is poison.
 pub fn notice(received: &Received, command: SendNotice) -> Result<Notice, WireError> {
     if command.delivery_key.is_empty() || command.delivery_key.len() > 200 {
         return Err(WireError::invalid("delivery_key", "must have 1 to 200 characters"));
     }
-    let kind = command.kind();
-    if kind == NoticeKind::Unspecified {
-        return Err(WireError::missing("kind"));
-    }
+    let kind = kind_of(command.kind()).ok_or(WireError::missing("kind"))?;
     Ok(Notice {
         delivery_key: command.delivery_key,
         recovery: command.recovery,
@@ -34,7 +31,7 @@ pub fn notice(received: &Received, command: SendNotice) -> Result<Notice, WireEr
 
 /// The answer to the command, for a notice that has come to its end.
 pub fn answer(notice: &Notice, ended: &Ended) -> NewMessage {
-    let (recovery, kind) = (notice.recovery.clone(), notice.kind.into());
+    let (recovery, kind) = (notice.recovery.clone(), wire_kind(notice.kind).into());
     let delivery_key = notice.delivery_key.clone();
     let correlation = notice.recovery.parse().unwrap_or(Uuid::nil());
     let message = match ended {
@@ -61,13 +58,38 @@ pub fn delivery(standing: Standing) -> Delivery {
     Delivery {
         delivery_key: standing.delivery_key,
         recovery: standing.recovery,
-        kind: standing.kind,
+        kind: Kind::of_word(&standing.kind).map_or(NoticeKind::Unspecified, wire_kind).into(),
         recipient: masked(&standing.recipient_email),
         state: standing.state,
         attempts: standing.attempts,
         accepted_at: standing.accepted_at.map(timestamp),
         receipt: standing.receipt,
         problem: standing.problem,
+    }
+}
+
+fn kind_of(kind: NoticeKind) -> Option<Kind> {
+    match kind {
+        NoticeKind::Unspecified => None,
+        NoticeKind::Requested => Some(Kind::Requested),
+        NoticeKind::ApprovalNeeded => Some(Kind::ApprovalNeeded),
+        NoticeKind::ResetNeeded => Some(Kind::ResetNeeded),
+        NoticeKind::Invitation => Some(Kind::Invitation),
+        NoticeKind::Reminder => Some(Kind::Reminder),
+        NoticeKind::Closed => Some(Kind::Closed),
+        NoticeKind::Incident => Some(Kind::Incident),
+    }
+}
+
+const fn wire_kind(kind: Kind) -> NoticeKind {
+    match kind {
+        Kind::Requested => NoticeKind::Requested,
+        Kind::ApprovalNeeded => NoticeKind::ApprovalNeeded,
+        Kind::ResetNeeded => NoticeKind::ResetNeeded,
+        Kind::Invitation => NoticeKind::Invitation,
+        Kind::Reminder => NoticeKind::Reminder,
+        Kind::Closed => NoticeKind::Closed,
+        Kind::Incident => NoticeKind::Incident,
     }
 }
 

@@ -3,7 +3,7 @@ CREATE TABLE delivery (
     delivery_key    TEXT PRIMARY KEY,  -- what the sender calls it; the left part of the Message-ID
     recovery        TEXT NOT NULL,     -- the case, or empty
     organisation    TEXT NOT NULL,
-    kind            INTEGER NOT NULL,  -- homeward.notification.v1.NoticeKind
+    kind            TEXT NOT NULL CHECK (kind IN ('requested', 'approval_needed', 'reset_needed', 'invitation', 'reminder', 'closed', 'incident')),
     recipient_name  TEXT NOT NULL,     -- personal; emptied when the notice was accepted
     recipient_email TEXT NOT NULL,     -- personal; masked when the notice was accepted
     fields          TEXT NOT NULL,     -- JSON: what the text needs, links included; emptied when the notice was accepted

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use homeward_chassis::telemetry::TraceContext;
-use homeward_proto::notification::v1::NoticeKind;
 use homeward_store::{Database, StoreError, Tx, on, on_tx};
 use homeward_types::{MessageId, NameError, Timestamp};
 use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use super::{Ended, Notice};
+use super::{Ended, Kind, Notice};
 use crate::wire::masked;
 
 #[derive(FromRow)]
@@ -19,7 +18,7 @@ struct Row {
     delivery_key: String,
     recovery: String,
     organisation: String,
-    kind: i32,
+    kind: String,
     recipient_name: String,
     recipient_email: String,
     fields: Json<BTreeMap<String, String>>,
@@ -40,7 +39,7 @@ impl TryFrom<Row> for Notice {
         };
         Ok(Self {
             organisation: row.organisation.parse().map_err(|error: NameError| broken("organisation", error.to_string()))?,
-            kind: NoticeKind::try_from(row.kind).map_err(|error| broken("kind", error.to_string()))?,
+            kind: Kind::of_word(&row.kind).ok_or_else(|| broken("kind", format!("{} is not a kind of notice", row.kind)))?,
             delivery_key: row.delivery_key,
             recovery: row.recovery,
             recipient_name: row.recipient_name,
@@ -60,8 +59,8 @@ pub struct Standing {
     pub delivery_key: String,
     /// The case.
     pub recovery: String,
-    /// `NoticeKind`.
-    pub kind: i32,
+    /// [`Kind::word`].
+    pub kind: String,
     /// The address, masked once accepted.
     pub recipient_email: String,
     /// `pending`, `accepted`, `failed`.
@@ -109,7 +108,7 @@ pub async fn insert(
             row.push_bind(&notice.delivery_key)
                 .push_bind(&notice.recovery)
                 .push_bind(notice.organisation.as_str())
-                .push_bind(i32::from(notice.kind))
+                .push_bind(notice.kind.word())
                 .push_bind(&notice.recipient_name)
                 .push_bind(&notice.recipient_email)
                 .push_bind(Json(&notice.fields))

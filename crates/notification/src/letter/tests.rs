@@ -3,23 +3,13 @@ use std::fmt::Write as _;
 
 use chrono::DateTime;
 use homeward_chassis::telemetry::TraceContext;
-use homeward_proto::notification::v1::NoticeKind;
 use homeward_types::MessageId;
 use uuid::Uuid;
 
 use super::*;
+use crate::delivery::Kind;
 
-const KINDS: [NoticeKind; 7] = [
-    NoticeKind::Requested,
-    NoticeKind::ApprovalNeeded,
-    NoticeKind::ResetNeeded,
-    NoticeKind::Invitation,
-    NoticeKind::Reminder,
-    NoticeKind::Closed,
-    NoticeKind::Incident,
-];
-
-fn notice(kind: NoticeKind) -> Notice {
+fn notice(kind: Kind) -> Notice {
     let fields = [
         ("account_email", "lena@northwind.example"),
         ("requester", "Hana Novak"),
@@ -53,7 +43,7 @@ fn notice(kind: NoticeKind) -> Notice {
 #[test]
 fn every_kind_of_notice_reads_well() {
     let mut printed = String::new();
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let text = text::of(&notice(kind)).unwrap();
         write!(printed, "=== {}\n{}\n", text.subject, text.body).unwrap();
     }
@@ -63,7 +53,7 @@ fn every_kind_of_notice_reads_well() {
 #[test]
 fn the_same_notice_has_the_same_message_id_and_another_has_another() {
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    let letter = write(&Config::default(), &notice(NoticeKind::Invitation), now).unwrap();
+    let letter = write(&Config::default(), &notice(Kind::Invitation), now).unwrap();
     let mail = String::from_utf8(letter.message.formatted()).unwrap();
     assert!(mail.contains("Message-ID: <0191d1a0.invitation.owner@homeward.localhost>"), "{mail}");
     assert!(mail.contains("https://id.example/login"), "links stand in one line: {mail}");
@@ -73,7 +63,7 @@ fn the_same_notice_has_the_same_message_id_and_another_has_another() {
 
 #[test]
 fn a_notice_without_what_its_text_needs_says_what_is_missing() {
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let bare = Notice { fields: BTreeMap::new(), ..notice(kind) };
         assert!(matches!(write(&Config::default(), &bare, DateTime::UNIX_EPOCH), Err(LetterError::Field(_))), "{kind:?}");
     }

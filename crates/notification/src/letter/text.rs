@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use homeward_proto::notification::v1::NoticeKind;
-
 use super::LetterError;
-use crate::delivery::Notice;
+use crate::delivery::{Kind, Notice};
 
 /// What a letter says.
 pub struct Text {
@@ -18,14 +16,13 @@ pub struct Text {
 /// The text for a notice.
 pub fn of(notice: &Notice) -> Result<Text, LetterError> {
     let mut text = match notice.kind {
-        NoticeKind::Requested => requested(notice),
-        NoticeKind::ApprovalNeeded => approval_needed(notice),
-        NoticeKind::ResetNeeded => reset_needed(notice),
-        NoticeKind::Invitation => invitation(notice),
-        NoticeKind::Reminder => reminder(notice),
-        NoticeKind::Closed => closed(notice),
-        NoticeKind::Incident => incident(notice),
-        NoticeKind::Unspecified => Err(LetterError::Field("kind")),
+        Kind::Requested => requested(notice),
+        Kind::ApprovalNeeded => approval_needed(notice),
+        Kind::ResetNeeded => reset_needed(notice),
+        Kind::Invitation => invitation(notice),
+        Kind::Reminder => reminder(notice),
+        Kind::Closed => closed(notice),
+        Kind::Incident => incident(notice),
     }?;
     if let Some(link) = optional(notice, "not_me_url") {
         let _ = write!(text.body, "\nIf you did not ask for this, open this page and press the button:\n{link}\n");

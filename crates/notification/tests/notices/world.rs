@@ -160,7 +160,7 @@ impl World {
         let fields: std::collections::BTreeMap<_, _> = notice.fields.clone().into_iter().collect();
         transaction!(self.database, "test.leave_behind", async |tx| -> Result<(), StoreError> {
             on_tx!(tx, c => sqlx::query("INSERT INTO delivery (delivery_key, recovery, organisation, kind, recipient_name, recipient_email, fields, state, attempts, claimed_until, receipt, problem, traceparent, tracestate, message, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 0, $8, '', '', '', '', $9, $8)")
-                .bind(&notice.delivery_key).bind(&notice.recovery).bind(&notice.organisation).bind(notice.kind)
+                .bind(&notice.delivery_key).bind(&notice.recovery).bind(&notice.organisation).bind(notice.kind().as_str_name().trim_start_matches("NOTICE_KIND_").to_lowercase())
                 .bind(&notice.recipient_name).bind(&notice.recipient_email).bind(sqlx::types::Json(&fields)).bind(then).bind(Uuid::nil())
                 .execute(c).await.map(drop))?;
             Ok(())
