@@ -1,1 +1,3 @@
-//! What the cross-service tests share: starting real processes and reading what they did.
+//! What the cross-service tests share: the sources as text, real processes, and the people who act in them.
+
+pub mod workspace;
