@@ -10,7 +10,9 @@ mod attempt;
 mod decide;
 mod event;
 mod sight;
+pub mod store;
 mod terms;
+pub mod wire;
 
 pub use attempt::{Attempt, AttemptState, Destination, Kind, settled_from};
 pub use decide::{Alarm, Decision, News, VersionShown, decide};
@@ -115,6 +117,8 @@ pub struct Lease {
     pub sight: Sight,
     /// Why it is being, or was, returned.
     pub return_reason: Option<String>,
+    /// Since when it is being returned.
+    pub returning_at: Option<Timestamp>,
     /// When the next return is to be tried, if none is ready or on its way.
     pub return_at: Option<Timestamp>,
     /// Failed tries of the return so far.

@@ -44,6 +44,7 @@ fn row(subject: &Subject, origin: Origin, state: State, now: Timestamp) -> Lease
         terms: subject.terms,
         sight: Sight::default(),
         return_reason: None,
+        returning_at: None,
         return_at: None,
         failed_returns: 0,
         attempts: 0,
@@ -89,6 +90,7 @@ fn found_out(found: &Found, now: Timestamp) -> Decision {
         Some(OutSight { first_at: found.begun_at, last_at: now, version: found.version, policy: found.policy.clone() });
     lease.sight.newest_begun_at = Some(found.begun_at);
     lease.return_reason = Some(found.reason.clone());
+    lease.returning_at = Some(now);
     lease.attempts = 1;
     lease.overdue = true;
     lease.next_read_at = Some(after(now, lease.terms.read_wait(0)));

@@ -38,6 +38,7 @@ impl Turn<'_> {
         let may_be_out = self.lease.sight.out.is_some() || self.settled_from().is_some();
         self.lease.state = State::Closing;
         self.lease.return_reason = Some(reason.to_owned());
+        self.lease.returning_at = Some(self.now);
         // A lend that was never sent, or proved not taken, left the account where it was: reads show it, no move is needed.
         self.lease.return_at = may_be_out.then_some(self.now);
         self.read_soon();

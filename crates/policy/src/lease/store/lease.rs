@@ -1,0 +1,269 @@
+//! The table `lease`: everything that writes it.
+
+use homeward_store::{StoreError, Tx, on_tx, one_row};
+use homeward_types::{LeaseId, OrganisationId, PersonId, Timestamp};
+use sqlx::QueryBuilder;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::row::{Kept, LeaseRow, StoredTerms, factor_name, stored};
+use crate::lease::{Lease, State};
+
+/// What a decision can change, in the order of [`bind_changing`].
+const CHANGING: [&str; 34] = [
+    "version",
+    "state",
+    "home",
+    "due_at",
+    "lends_until",
+    "newest_begun_at",
+    "out_first_at",
+    "out_last_at",
+    "out_version",
+    "out_policy",
+    "run_policy",
+    "run_version",
+    "run_first_begun_at",
+    "back_at",
+    "back_version",
+    "missed_search_at",
+    "missed_itself_at",
+    "return_reason",
+    "returning_at",
+    "return_at",
+    "failed_returns",
+    "attempts",
+    "was_unknown",
+    "released",
+    "overdue",
+    "contained",
+    "overdue_told",
+    "reads",
+    "next_read_at",
+    "tick_at",
+    "ended_at",
+    "end_kind",
+    "end_policy",
+    "refusal",
+];
+
+/// Binds the values of [`CHANGING`].
+macro_rules! bind_changing {
+    ($values:ident, $lease:expr) => {{
+        let lease: &Lease = $lease;
+        let (ended_at, end_kind, end_policy, refusal) = ending(&lease.state);
+        let (sight, out, run) = (&lease.sight, lease.sight.out.as_ref(), lease.sight.run.as_ref());
+        $values
+            .push_bind(lease.version)
+            .push_bind(lease.state.name())
+            .push_bind(lease.home.as_str())
+            .push_bind(lease.due_at)
+            .push_bind(lease.lends_until())
+            .push_bind(sight.newest_begun_at)
+            .push_bind(out.map(|out| out.first_at))
+            .push_bind(out.map(|out| out.last_at))
+            .push_bind(out.and_then(|out| out.version).map(|version| version.0))
+            .push_bind(out.map(|out| out.policy.as_str()))
+            .push_bind(run.map(|run| run.policy.as_str()))
+            .push_bind(run.and_then(|run| run.version).map(|version| version.0))
+            .push_bind(run.map(|run| run.first_begun_at))
+            .push_bind(sight.back_at)
+            .push_bind(sight.back_version.map(|version| version.0))
+            .push_bind(sight.missed.search_at)
+            .push_bind(sight.missed.itself_at)
+            .push_bind(lease.return_reason.as_deref())
+            .push_bind(lease.returning_at)
+            .push_bind(lease.return_at)
+            .push_bind(stored(lease.failed_returns))
+            .push_bind(stored(lease.attempts))
+            .push_bind(lease.was_unknown)
+            .push_bind(lease.released)
+            .push_bind(lease.overdue)
+            .push_bind(lease.contained)
+            .push_bind(lease.overdue_told)
+            .push_bind(stored(lease.reads))
+            .push_bind(lease.next_read_at)
+            .push_bind(lease.tick_at)
+            .push_bind(ended_at)
+            .push_bind(end_kind)
+            .push_bind(end_policy)
+            .push_bind(refusal)
+    }};
+}
+
+type EndColumns<'a> = (Option<Timestamp>, Option<&'static str>, Option<&'a str>, Option<&'static str>);
+
+fn ending(state: &State) -> EndColumns<'_> {
+    match state {
+        State::Closed(ending) => {
+            let policy = match &ending.end {
+                homeward_types::LeaseEnd::ProtectedElsewhere(policy) => Some(policy.as_str()),
+                homeward_types::LeaseEnd::Home
+                | homeward_types::LeaseEnd::Gone
+                | homeward_types::LeaseEnd::Released
+                | homeward_types::LeaseEnd::NeverLent => None,
+            };
+            (Some(ending.at), Some(ending.end.name()), policy, ending.refusal.map(homeward_types::Refusal::name))
+        }
+        State::Opening | State::Active | State::Closing | State::Settling => (None, None, None, None),
+    }
+}
+
+/// Adds new leases. One open lease an account: a second is refused by the database.
+///
+/// # Errors
+/// [`StoreError::is_unique_violation`] if an id or an account's open lease is there already: load again and decide anew.
+pub async fn insert(tx: &mut Tx, new: &[&Kept]) -> Result<(), StoreError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let head = format!(
+        "INSERT INTO lease (id, organisation, account, origin, home_version, recovery_policy, factor_at_lend, opened_at, terms, \
+         traceparent, tracestate, opened_message, {}) ",
+        CHANGING.join(", ")
+    );
+    let inserted = on_tx!(tx, c : D => {
+        let mut insert = QueryBuilder::<D>::new(head);
+        insert.push_values(new.iter().copied(), |mut values, kept| {
+            let lease = &kept.lease;
+            values
+                .push_bind(lease.id.uuid())
+                .push_bind(lease.organisation.as_str())
+                .push_bind(lease.account.as_str())
+                .push_bind(lease.origin.name())
+                .push_bind(lease.home_version.map(|version| version.0))
+                .push_bind(lease.recovery_policy.as_str())
+                .push_bind(factor_name(lease.factor_at_lend))
+                .push_bind(lease.opened_at)
+                .push_bind(Json(StoredTerms::from(lease.terms)))
+                .push_bind(kept.trace.traceparent.as_str())
+                .push_bind(kept.trace.tracestate.as_str())
+                .push_bind(kept.opened_message.map(homeward_types::Id::uuid));
+            bind_changing!(values, lease);
+        });
+        insert.build().persistent(false).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    all_rows(inserted, new.len(), "new leases")
+}
+
+/// Writes what decisions changed. Each lease must still have the version that the decision was made on.
+///
+/// # Errors
+/// [`StoreError::NotOneRow`] if another one decided in between, which the row's lock forbids.
+pub async fn update(tx: &mut Tx, changed: &[(&Lease, i64)]) -> Result<(), StoreError> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let set: Vec<String> = CHANGING.iter().enumerate().map(|(at, column)| format!("{column} = v.column{}", at + 3)).collect();
+    let head = format!("UPDATE lease SET {} FROM (", set.join(", "));
+    let updated = on_tx!(tx, c : D => {
+        let mut update = QueryBuilder::<D>::new(head);
+        update.push_values(changed, |mut values, (lease, before)| {
+            values.push_bind(lease.id.uuid()).push_bind(*before);
+            bind_changing!(values, lease);
+        });
+        update.push(") AS v WHERE lease.id = v.column1 AND lease.version = v.column2");
+        update.build().persistent(false).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    all_rows(updated, changed.len(), "leases as they were decided on")
+}
+
+fn all_rows(changed: u64, expected: usize, what: &'static str) -> Result<(), StoreError> {
+    if usize::try_from(changed) == Ok(expected) { Ok(()) } else { Err(StoreError::NotOneRow { what, changed }) }
+}
+
+/// Takes leases whose account is to be read, those that waited longest first, and puts the next read off until `until`:
+/// somebody else reads then if this worker dies.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn due_reads(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    now: Timestamp,
+    until: Timestamp,
+    most: i64,
+) -> Result<Vec<Kept>, StoreError> {
+    let sql = homeward_store::dialect!(tx,
+        pg: "UPDATE lease SET next_read_at = $3 WHERE id IN (SELECT id FROM lease WHERE organisation = $1 AND next_read_at <= $2 \
+             ORDER BY next_read_at LIMIT $4 FOR UPDATE SKIP LOCKED) RETURNING *",
+        lite: "UPDATE lease SET next_read_at = $3 WHERE id IN (SELECT id FROM lease WHERE organisation = $1 AND next_read_at <= $2 \
+             ORDER BY next_read_at LIMIT $4) RETURNING *");
+    let rows: Vec<LeaseRow> = on_tx!(tx, c => sqlx::query_as(sql)
+        .bind(organisation.as_str()).bind(now).bind(until).bind(most).fetch_all(c).await)?;
+    rows.into_iter().map(Kept::try_from).collect()
+}
+
+/// Puts reads off, where the provider did not answer.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn postpone_reads(tx: &mut Tx, leases: &[LeaseId], until: Timestamp) -> Result<(), StoreError> {
+    set_next_read(tx, leases, until, "UPDATE lease SET next_read_at = ").await
+}
+
+/// After attempts were marked `sent`: somebody looks when their claim is over. As [`crate::lease::decide`] says of `AttemptSent`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn expect_read(tx: &mut Tx, leases: &[LeaseId], claimed_until: Timestamp) -> Result<(), StoreError> {
+    set_next_read(tx, leases, claimed_until, "UPDATE lease SET version = version + 1, tick_at = CASE WHEN tick_at < ").await
+}
+
+async fn set_next_read(tx: &mut Tx, leases: &[LeaseId], until: Timestamp, head: &'static str) -> Result<(), StoreError> {
+    if leases.is_empty() {
+        return Ok(());
+    }
+    let with_tick = head.ends_with("tick_at < ");
+    on_tx!(tx, c : D => {
+        let mut update = QueryBuilder::<D>::new(head);
+        update.push_bind(until);
+        if with_tick {
+            update.push(" THEN tick_at ELSE ").push_bind(until).push(" END, next_read_at = ").push_bind(until);
+        }
+        update.push(" WHERE id IN (");
+        let mut ids = update.separated(", ");
+        for lease in leases {
+            ids.push_bind(lease.uuid());
+        }
+        update.push(")");
+        update.build().persistent(false).execute(c).await.map(drop)
+    })?;
+    Ok(())
+}
+
+/// The provider answers again: waiting returns and reads of the organisation are due now. Says how many leases wait no more.
+/// As [`crate::lease::decide`] says of `Woken`, for all at once.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn wake(tx: &mut Tx, organisation: &OrganisationId, now: Timestamp) -> Result<u64, StoreError> {
+    let woken = on_tx!(tx, c => sqlx::query("UPDATE lease SET version = version + 1, \
+        return_at = CASE WHEN return_at > $2 THEN $2 ELSE return_at END, \
+        tick_at = CASE WHEN return_at > $2 THEN $2 ELSE tick_at END, \
+        next_read_at = CASE WHEN next_read_at > $2 THEN $2 ELSE next_read_at END \
+        WHERE organisation = $1 AND state <> 'closed' AND (return_at > $2 OR next_read_at > $2)")
+        .bind(organisation.as_str()).bind(now).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(woken)
+}
+
+/// Keeps the first person's wish to release the lease.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn keep_release(tx: &mut Tx, lease: LeaseId, by: &PersonId, reason: &str) -> Result<(), StoreError> {
+    let changed = on_tx!(tx, c => sqlx::query(
+        "UPDATE lease SET release_by = $2, release_reason = $3 WHERE id = $1 AND state <> 'closed' AND release_by IS NULL")
+        .bind(lease.uuid()).bind(by.as_str()).bind(reason).execute(c).await.map(|done| done.rows_affected()))?;
+    one_row(changed, "open lease that nobody released yet")
+}
+
+/// Notes, before the call, that the provider is asked to remove the factor. False if it was noted before.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn mark_reset(tx: &mut Tx, lease: Uuid, now: Timestamp) -> Result<bool, StoreError> {
+    let changed = on_tx!(tx, c => sqlx::query("UPDATE lease SET reset_at = $2 WHERE id = $1 AND reset_at IS NULL AND state = 'active'")
+        .bind(lease).bind(now).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(changed == 1)
+}

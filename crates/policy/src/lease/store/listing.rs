@@ -1,0 +1,209 @@
+//! Leases to look at.
+
+use std::collections::{HashMap, HashSet};
+
+use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_types::{AccountId, LeaseId, OrganisationId, PolicyId, Timestamp};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::row::{Kept, LeaseRow, OpenRow};
+
+/// A part of a listing, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The leases.
+    pub leases: Vec<Kept>,
+    /// Where the next part begins; `None` after the last.
+    pub next_before: Option<LeaseId>,
+}
+
+/// One lease.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn kept(db: &Database, id: LeaseId) -> Result<Option<Kept>, StoreError> {
+    let row: Option<LeaseRow> =
+        on!(db, pool => sqlx::query_as("SELECT * FROM lease WHERE id = $1").bind(id.uuid()).fetch_optional(pool).await)?;
+    row.map(Kept::try_from).transpose()
+}
+
+/// Leases of an organisation, newest first, before `before`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list(
+    db: &Database,
+    organisation: &OrganisationId,
+    open_only: bool,
+    before: Option<LeaseId>,
+    size: usize,
+) -> Result<Page, StoreError> {
+    let sql = if open_only {
+        "SELECT * FROM lease WHERE organisation = $1 AND state <> 'closed' AND id < $2 ORDER BY id DESC LIMIT $3"
+    } else {
+        "SELECT * FROM lease WHERE organisation = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+    };
+    let before = before.map_or(Uuid::max(), LeaseId::uuid);
+    let one_more = i64::try_from(size.saturating_add(1)).unwrap_or(i64::MAX);
+    let rows: Vec<LeaseRow> = on!(db, pool => sqlx::query_as(sql)
+        .bind(organisation.as_str()).bind(before).bind(one_more).fetch_all(pool).await)?;
+    let mut leases = rows.into_iter().map(Kept::try_from).collect::<Result<Vec<_>, _>>()?;
+    let more = leases.len() > size;
+    leases.truncate(size);
+    let next_before = if more { leases.last().map(|kept| kept.lease.id) } else { None };
+    Ok(Page { leases, next_before })
+}
+
+/// An attempt as shown to people.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct AttemptView {
+    /// Counts within the lease.
+    pub number: i32,
+    /// `lend` or `return`.
+    pub kind: String,
+    /// What is known of it.
+    pub state: String,
+    /// When it was marked before the write.
+    pub sent_at: Option<Timestamp>,
+    /// The provider's task.
+    pub task: Option<String>,
+    /// What was answered.
+    pub detail: Option<String>,
+}
+
+/// The newest attempts of a lease, at most `most`, oldest of them first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn attempts_of(db: &Database, lease: LeaseId, most: i64) -> Result<Vec<AttemptView>, StoreError> {
+    let mut attempts: Vec<AttemptView> = on!(db, pool => sqlx::query_as(
+        "SELECT number, kind, state, sent_at, task, detail FROM attempt WHERE lease_id = $1 ORDER BY number DESC LIMIT $2")
+        .bind(lease.uuid()).bind(most).fetch_all(pool).await)?;
+    attempts.reverse();
+    Ok(attempts)
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct AccountRow {
+    account: String,
+    id: Uuid,
+    due_at: Timestamp,
+}
+
+/// The open leases of these accounts, in a transaction that decides by them.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn open_of_accounts(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    accounts: &[&AccountId],
+) -> Result<HashMap<AccountId, OpenRow>, StoreError> {
+    if accounts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<AccountRow> = on_tx!(tx, c : D => {
+        let mut select = QueryBuilder::<D>::new("SELECT account, id, due_at FROM lease WHERE state <> 'closed' AND organisation = ");
+        select.push_bind(organisation.as_str()).push(" AND account IN (");
+        let mut values = select.separated(", ");
+        for account in accounts {
+            values.push_bind(account.as_str());
+        }
+        select.push(")");
+        select.build_query_as().persistent(false).fetch_all(c).await
+    })?;
+    rows.into_iter()
+        .map(|row| Ok((account(&row.account, row.id)?, OpenRow { lease: LeaseId::from_uuid(row.id), due_at: row.due_at })))
+        .collect()
+}
+
+fn account(name: &str, row: Uuid) -> Result<AccountId, StoreError> {
+    name.parse().map_err(|error: homeward_types::NameError| StoreError::Inconsistent {
+        table: "lease",
+        column: "account",
+        row: row.to_string(),
+        reason: error.to_string(),
+    })
+}
+
+/// Which of these accounts two persons once released.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn released_of(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    accounts: &[&AccountId],
+) -> Result<HashSet<String>, StoreError> {
+    if accounts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let names: Vec<String> = on_tx!(tx, c : D => {
+        let mut select = QueryBuilder::<D>::new("SELECT DISTINCT account FROM lease WHERE end_kind = 'released' AND organisation = ");
+        select.push_bind(organisation.as_str()).push(" AND account IN (");
+        let mut values = select.separated(", ");
+        for account in accounts {
+            values.push_bind(account.as_str());
+        }
+        select.push(")");
+        select.build_query_scalar().persistent(false).fetch_all(c).await
+    })?;
+    Ok(names.into_iter().collect())
+}
+
+/// The home of the newest lease that was opened for the account: its last known protecting placement, as far as leases tell.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn last_home(tx: &mut Tx, organisation: &OrganisationId, account: &AccountId) -> Result<Option<PolicyId>, StoreError> {
+    let home: Option<String> = on_tx!(tx, c => sqlx::query_scalar("SELECT home FROM lease WHERE organisation = $1 AND account = $2 \
+        AND (end_kind IS NULL OR end_kind <> 'never_lent') ORDER BY id DESC LIMIT 1")
+        .bind(organisation.as_str()).bind(account.as_str()).fetch_optional(c).await)?;
+    Ok(home.and_then(|home| home.parse().ok()))
+}
+
+/// Ids of open leases, or of those that are due before a moment; after `after`, at most `most`, sorted.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn open_ids(
+    db: &Database,
+    organisation: &OrganisationId,
+    due_before: Option<Timestamp>,
+    after: Option<LeaseId>,
+    most: i64,
+) -> Result<Vec<LeaseId>, StoreError> {
+    let after = after.map_or(Uuid::nil(), LeaseId::uuid);
+    let sql = "SELECT id FROM lease WHERE organisation = $1 AND state <> 'closed' AND id > $2 AND ($3 IS NULL OR due_at <= $3) \
+        ORDER BY id LIMIT $4";
+    let ids: Vec<Uuid> = on!(db, pool => sqlx::query_scalar(sql)
+        .bind(organisation.as_str()).bind(after).bind(due_before).bind(most).fetch_all(pool).await)?;
+    Ok(ids.into_iter().map(LeaseId::from_uuid).collect())
+}
+
+/// What security watches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Exposure {
+    /// Accounts seen out and not seen at an end.
+    pub out_now: i64,
+    /// Since when the first of them is out.
+    pub oldest_out_at: Option<Timestamp>,
+    /// Open leases past their due time.
+    pub overdue: i64,
+    /// Open leases.
+    pub open: i64,
+}
+
+/// The organisation's exposure at `now`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn exposure(db: &Database, organisation: &OrganisationId, now: Timestamp) -> Result<Exposure, StoreError> {
+    Ok(on!(db, pool => sqlx::query_as("SELECT \
+        COUNT(*) FILTER (WHERE out_first_at IS NOT NULL AND state <> 'settling') AS out_now, \
+        MIN(CASE WHEN state <> 'settling' THEN out_first_at END) AS oldest_out_at, \
+        COUNT(*) FILTER (WHERE due_at <= $2) AS overdue, COUNT(*) AS open \
+        FROM lease WHERE organisation = $1 AND state <> 'closed'")
+        .bind(organisation.as_str()).bind(now).fetch_one(pool).await)?)
+}

@@ -1,0 +1,260 @@
+//! The work queues, and leases with their live attempts, held for a decision.
+
+use std::collections::HashMap;
+
+use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_types::{Email, LeaseId, MessageId, OrganisationId, PolicyId, Timestamp};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::row::{AttemptRow, Kept, LeaseRow, kind};
+use crate::lease::{Attempt, Kind};
+
+/// Leases by id, held until the transaction ends. Unknown ids are missing.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn locked(tx: &mut Tx, ids: &[LeaseId]) -> Result<HashMap<LeaseId, Kept>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let tail = homeward_store::dialect!(tx, pg: ") ORDER BY id FOR UPDATE", lite: ") ORDER BY id");
+    let rows: Vec<LeaseRow> = on_tx!(tx, c : D => {
+        let mut select = QueryBuilder::<D>::new("SELECT * FROM lease WHERE id IN (");
+        let mut values = select.separated(", ");
+        for id in ids {
+            values.push_bind(id.uuid());
+        }
+        select.push(tail);
+        select.build_query_as().persistent(false).fetch_all(c).await
+    })?;
+    rows.into_iter().map(|row| Kept::try_from(row).map(|kept| (kept.lease.id, kept))).collect()
+}
+
+/// The attempts of these leases that can still decide anything, by rising number.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn live_attempts(tx: &mut Tx, ids: &[LeaseId]) -> Result<HashMap<LeaseId, Vec<Attempt>>, StoreError> {
+    let mut attempts: HashMap<LeaseId, Vec<Attempt>> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(attempts);
+    }
+    let rows: Vec<AttemptRow> = on_tx!(tx, c : D => {
+        let mut select = QueryBuilder::<D>::new(
+            "SELECT lease_id, number, kind, state, not_before, not_after, claimed_until, accepted FROM attempt \
+             WHERE (state IN ('ready', 'sent') OR (state = 'unknown' AND kind = 'lend')) AND lease_id IN (");
+        let mut values = select.separated(", ");
+        for id in ids {
+            values.push_bind(id.uuid());
+        }
+        select.push(") ORDER BY lease_id, number");
+        select.build_query_as().persistent(false).fetch_all(c).await
+    })?;
+    for row in rows {
+        let lease = LeaseId::from_uuid(row.lease_id);
+        attempts.entry(lease).or_default().push(row.try_into()?);
+    }
+    Ok(attempts)
+}
+
+/// An attempt that may be sent now, with what its worker needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Whose.
+    pub lease: LeaseId,
+    /// Which.
+    pub number: u32,
+    /// Whom it moves.
+    pub account: homeward_types::AccountId,
+    /// The lease's home.
+    pub home: PolicyId,
+    /// The lease's recovery policy.
+    pub recovery_policy: PolicyId,
+    /// The message that told of the opening.
+    pub opened_message: Option<MessageId>,
+    /// The trace that it belongs to.
+    pub trace: homeward_chassis::telemetry::TraceContext,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct CandidateRow {
+    lease_id: Uuid,
+    number: i32,
+    account: String,
+    home: String,
+    recovery_policy: String,
+    opened_message: Option<Uuid>,
+    traceparent: String,
+    tracestate: String,
+}
+
+/// Ready attempts of one kind that nobody holds, whose lease wants them, those due first (so the overdue) first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn candidates(
+    db: &Database,
+    organisation: &OrganisationId,
+    kind: Kind,
+    now: Timestamp,
+    most: i64,
+) -> Result<Vec<Candidate>, StoreError> {
+    let sql = match kind {
+        Kind::Lend => {
+            "SELECT a.lease_id, a.number, l.account, l.home, l.recovery_policy, l.opened_message, l.traceparent, l.tracestate \
+             FROM attempt a JOIN lease l ON l.id = a.lease_id WHERE a.organisation = $1 AND a.kind = 'lend' AND a.state = 'ready' \
+             AND a.not_before <= $2 AND (a.claimed_until IS NULL OR a.claimed_until <= $2) AND a.not_after > $2 \
+             AND l.state = 'opening' AND l.lends_until > $2 ORDER BY a.not_before LIMIT $3"
+        }
+        Kind::Return => {
+            "SELECT a.lease_id, a.number, l.account, l.home, l.recovery_policy, l.opened_message, l.traceparent, l.tracestate \
+             FROM attempt a JOIN lease l ON l.id = a.lease_id WHERE a.organisation = $1 AND a.kind = 'return' AND a.state = 'ready' \
+             AND a.not_before <= $2 AND (a.claimed_until IS NULL OR a.claimed_until <= $2) AND l.state = 'closing' \
+             ORDER BY l.due_at LIMIT $3"
+        }
+    };
+    let rows: Vec<CandidateRow> = on!(db, pool => sqlx::query_as(sql)
+        .bind(organisation.as_str()).bind(now).bind(most).fetch_all(pool).await)?;
+    rows.into_iter().map(Candidate::try_from).collect()
+}
+
+impl TryFrom<CandidateRow> for Candidate {
+    type Error = StoreError;
+    fn try_from(row: CandidateRow) -> Result<Self, StoreError> {
+        let wrong =
+            |column, reason: String| StoreError::Inconsistent { table: "lease", column, row: row.lease_id.to_string(), reason };
+        Ok(Self {
+            lease: LeaseId::from_uuid(row.lease_id),
+            number: u32::try_from(row.number).unwrap_or(0),
+            account: row.account.parse().map_err(|e: homeward_types::NameError| wrong("account", e.to_string()))?,
+            home: row.home.parse().map_err(|e: homeward_types::NameError| wrong("home", e.to_string()))?,
+            recovery_policy: row
+                .recovery_policy
+                .parse()
+                .map_err(|e: homeward_types::NameError| wrong("recovery_policy", e.to_string()))?,
+            opened_message: row.opened_message.map(MessageId::from_uuid),
+            trace: homeward_chassis::telemetry::TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
+        })
+    }
+}
+
+/// When the next ready attempt of a kind may be taken.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn next_ready(db: &Database, organisation: &OrganisationId, kind: Kind) -> Result<Option<Timestamp>, StoreError> {
+    Ok(
+        on!(db, pool => sqlx::query_scalar("SELECT MIN(not_before) FROM attempt WHERE organisation = $1 AND kind = $2 AND state = 'ready'")
+        .bind(organisation.as_str()).bind(kind.name()).fetch_one(pool).await)?,
+    )
+}
+
+/// When the next account of the organisation is to be read.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn next_read(db: &Database, organisation: &OrganisationId) -> Result<Option<Timestamp>, StoreError> {
+    Ok(
+        on!(db, pool => sqlx::query_scalar("SELECT MIN(next_read_at) FROM lease WHERE organisation = $1 AND next_read_at IS NOT NULL")
+        .bind(organisation.as_str()).fetch_one(pool).await)?,
+    )
+}
+
+/// Leases that time changes now, earliest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn due_ticks(db: &Database, now: Timestamp, most: i64) -> Result<Vec<LeaseId>, StoreError> {
+    let ids: Vec<Uuid> = on!(db, pool => sqlx::query_scalar("SELECT id FROM lease WHERE tick_at <= $1 ORDER BY tick_at LIMIT $2")
+        .bind(now).bind(most).fetch_all(pool).await)?;
+    Ok(ids.into_iter().map(LeaseId::from_uuid).collect())
+}
+
+/// When time changes a lease next.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn next_tick(db: &Database) -> Result<Option<Timestamp>, StoreError> {
+    Ok(on!(db, pool => sqlx::query_scalar("SELECT MIN(tick_at) FROM lease WHERE tick_at IS NOT NULL").fetch_one(pool).await)?)
+}
+
+/// Whether lends are held back: an account of the organisation has been out past its due time since before `since`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn held_back(db: &Database, organisation: &OrganisationId, since: Timestamp) -> Result<bool, StoreError> {
+    Ok(on!(db, pool => sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM lease WHERE organisation = $1 AND state <> 'closed' \
+        AND state <> 'settling' AND due_at <= $2)").bind(organisation.as_str()).bind(since).fetch_one(pool).await)?)
+}
+
+/// A sent attempt whose outcome is not settled, or whose holder is not checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Whose.
+    pub lease: LeaseId,
+    /// Which.
+    pub number: u32,
+    /// Its kind.
+    pub kind: Kind,
+    /// The address that it named.
+    pub address: Email,
+    /// The policy that it led to.
+    pub destination: PolicyId,
+    /// The provider's task.
+    pub task: Option<String>,
+    /// It can still be taken, as far as is known.
+    pub unresolved: bool,
+    /// Nobody else was found at the address.
+    pub holder_checked: bool,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct SentRow {
+    lease_id: Uuid,
+    number: i32,
+    kind: String,
+    address: String,
+    destination: String,
+    task: Option<String>,
+    state: String,
+    holder_checked: bool,
+}
+
+/// The newest sent attempt of each of these leases.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn last_sent(db: &Database, ids: &[LeaseId]) -> Result<HashMap<LeaseId, Sent>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<SentRow> = on!(db, pool : D => {
+        let mut select = QueryBuilder::<D>::new(
+            "SELECT lease_id, number, kind, address, destination, task, state, holder_checked FROM attempt \
+             WHERE address IS NOT NULL AND destination IS NOT NULL AND lease_id IN (");
+        let mut values = select.separated(", ");
+        for id in ids {
+            values.push_bind(id.uuid());
+        }
+        select.push(") ORDER BY lease_id, number");
+        select.build_query_as().persistent(false).fetch_all(pool).await
+    })?;
+    let mut newest = HashMap::new();
+    for row in rows {
+        let wrong =
+            |column, reason: String| StoreError::Inconsistent { table: "attempt", column, row: row.lease_id.to_string(), reason };
+        let sent = Sent {
+            lease: LeaseId::from_uuid(row.lease_id),
+            number: u32::try_from(row.number).unwrap_or(0),
+            kind: kind(&row.kind).ok_or_else(|| wrong("kind", format!("{:?} is not a kind", row.kind)))?,
+            address: row.address.parse().map_err(|e: homeward_types::NameError| wrong("address", e.to_string()))?,
+            destination: row.destination.parse().map_err(|e: homeward_types::NameError| wrong("destination", e.to_string()))?,
+            task: row.task,
+            unresolved: matches!(row.state.as_str(), "sent" | "unknown"),
+            holder_checked: row.holder_checked,
+        };
+        newest.insert(sent.lease, sent);
+    }
+    Ok(newest)
+}
