@@ -5,6 +5,7 @@ pub mod data;
 pub mod input;
 mod note;
 pub mod outcome;
+pub mod rehearsal;
 mod steps;
 #[cfg(test)]
 pub(crate) mod tests;

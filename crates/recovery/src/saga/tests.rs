@@ -2,6 +2,7 @@
 
 mod chance;
 mod outcomes;
+mod proofs;
 mod rules;
 mod stories;
 mod table;
