@@ -17,6 +17,9 @@ const LAYERS: [&[&str]; 6] = [
     &["tests"],
 ];
 
+/// What only tests and measurements use.
+const TESTS: [&str; 2] = ["tests", "world"];
+
 /// Within a layer only these.
 const BESIDE: [(&str, &str); 2] = [("saga", "messaging"), ("store", "chassis")];
 
@@ -89,7 +92,7 @@ fn no_service_depends_on_another_not_even_in_tests() {
 fn only_the_binary_and_tests_know_the_simulator_and_the_binary_can_leave_it_out() {
     let mut findings = Vec::new();
     let workspace = workspace();
-    for one in workspace.crates.iter().filter(|one| one.name != "tests") {
+    for one in workspace.crates.iter().filter(|one| !TESTS.contains(&one.name.as_str())) {
         let named = one.dependencies("dependencies").unwrap().into_iter().find(|(on, _)| on == "simulator");
         let Some((_, line)) = named else { continue };
         let optional = one.manifest.lines[line - 1].text.contains("optional = true");
@@ -210,7 +213,7 @@ fn wire_types_stay_at_the_edge_of_a_service() {
     let at_edge = |source: &Source| {
         EDGE.contains(&source.name().trim_end_matches(".rs")) || source.folders().any(|folder| EDGE.contains(&folder))
     };
-    let inner = workspace.crates.iter().filter(|one| !matches!(one.name.as_str(), "proto" | "console" | "homeward" | "tests"));
+    let inner = workspace.crates.iter().filter(|one| !matches!(one.name.as_str(), "proto" | "console" | "homeward" | "tests" | "world"));
     let mut findings = Vec::new();
     for source in sources(inner).filter(|source| !at_edge(source)) {
         // A service says in lib.rs under which generated name it is served.
