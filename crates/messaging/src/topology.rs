@@ -56,7 +56,7 @@ queues! {
     /// Policy resets factors, cleans windows, contains accounts.
     POLICY_CARE = "policy.care" <- "policy.command.reset-factor.v1", "policy.command.clean-window.v1", "policy.command.contain-account.v1";
     /// What happened, as far as the sagas need to know.
-    RECOVERY_EVENTS = "recovery.events" <- "policy.event.*.v1", "directory.event.*.v1", "notification.event.*.v1";
+    RECOVERY_EVENTS = "recovery.events" <- "policy.event.*.v1", "directory.event.*.v1", "notification.event.*.v1", "patrol.event.*.v1";
     /// People to be told.
     NOTIFICATION_NOTICES = "notification.notices" <- "notification.command.*.v1";
     /// Patrol's own copy of the leases.

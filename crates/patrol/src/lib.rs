@@ -1,1 +1,108 @@
-//! TODO
+//! Patrol: reads back every open and recently closed lease, from its own copy and with its own key, and says what it sees.
+//!
+//! Owns the tables `lease_copy`, `finding` and `patrol`. Serves `PatrolService`. Emits `incident-opened`.
+//! Listens to policy's events. Asks policy to return an account only where Homeward lent it and the return is long overdue.
+//!
+//! It trusts nobody's word: what policy says only tells it where to look. In one process with policy it shares policy's fate.
+
+mod copy;
+mod finding;
+mod others;
+mod round;
+mod service;
+mod subscriber;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use homeward_chassis::rpc::Client;
+use homeward_chassis::shutdown::Shutdown;
+use homeward_messaging::topology::PATROL_LEASES;
+use homeward_messaging::{Broker, Outbox, consume};
+use homeward_proto::patrol::v1::patrol_service_server::PatrolServiceServer;
+use homeward_provider::IdentityProvider;
+use homeward_store::{Database, Migrations, migrations};
+use homeward_types::{Clock, Organisation, OrganisationId};
+
+pub use service::PatrolRpc;
+
+use others::Others;
+use round::Rounds;
+use subscriber::News;
+
+/// The service's name, as messages have it.
+pub const SERVICE: &str = "patrol";
+
+/// The tables that the service owns.
+const TABLES: Migrations = migrations!("patrol", ["0001_patrol"]);
+
+/// What patrol is made from.
+pub struct Parts {
+    /// Its own database, migrated.
+    pub db: Database,
+    /// Where policy's events come from, and incidents go.
+    pub broker: Arc<dyn Broker>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The tenants with their settings.
+    pub organisations: Arc<BTreeMap<OrganisationId, Organisation>>,
+    /// For each of them a provider with patrol's own key, the least that the provider offers.
+    pub providers: BTreeMap<OrganisationId, Arc<dyn IdentityProvider>>,
+    /// Policy, called with patrol's own token.
+    pub policy: Client,
+}
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct Patrol {
+    db: Database,
+    broker: Arc<dyn Broker>,
+    outbox: Outbox,
+    organisations: Arc<BTreeMap<OrganisationId, Organisation>>,
+    rounds: Arc<Rounds>,
+}
+
+impl Patrol {
+    /// Every set of tables that the service's database needs.
+    pub fn migrations() -> Vec<Migrations> {
+        vec![homeward_messaging::MIGRATIONS, TABLES]
+    }
+
+    /// The service on a migrated database.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { db, broker, clock, organisations, providers, policy } = parts;
+        let outbox = Outbox::new(db.clone(), broker.clone(), clock.clone(), SERVICE);
+        let rounds = Arc::new(Rounds {
+            db: db.clone(),
+            outbox: outbox.clone(),
+            clock,
+            organisations: organisations.clone(),
+            providers,
+            policy: Others::new(policy),
+        });
+        Self { db, broker, outbox, organisations, rounds }
+    }
+
+    /// The gRPC service.
+    pub fn rpc(&self) -> PatrolServiceServer<PatrolRpc> {
+        homeward_chassis::sized!(PatrolServiceServer::new(PatrolRpc { db: self.db.clone() }))
+    }
+
+    /// Starts listening, and a patrol for each organisation.
+    pub fn spawn(&self, shutdown: &Shutdown) {
+        let (outbox, stop) = (self.outbox.clone(), shutdown.token());
+        shutdown.spawn("patrol.outbox", async move { done(outbox.run(stop).await) });
+        let (broker, handler, stop) = (self.broker.clone(), Arc::new(News { db: self.db.clone() }), shutdown.token());
+        shutdown.spawn("patrol.leases", async move { done(consume(broker, PATROL_LEASES, handler, stop).await) });
+        for organisation in self.organisations.keys().cloned() {
+            let (rounds, stop) = (self.rounds.clone(), shutdown.token());
+            shutdown.spawn("patrol.rounds", async move { done(rounds.run(&organisation, stop).await) });
+        }
+    }
+}
+
+fn done((): ()) -> Result<(), Infallible> {
+    Ok(())
+}

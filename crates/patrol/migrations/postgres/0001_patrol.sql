@@ -1,0 +1,41 @@
+-- Patrol's own copy of what policy said about its leases.
+CREATE TABLE lease_copy (
+    id              UUID PRIMARY KEY,
+    organisation    TEXT NOT NULL,
+    account         TEXT NOT NULL,
+    version         BIGINT NOT NULL,  -- the lease's version; lower ones are old news
+    open            BOOLEAN NOT NULL,
+    ended           TEXT NOT NULL,     -- how it ended; empty while open
+    opened_at       TIMESTAMPTZ,
+    due_at          TIMESTAMPTZ,
+    closed_at       TIMESTAMPTZ,
+    ever_out        BOOLEAN NOT NULL,
+    first_seen_out  TIMESTAMPTZ,              -- by patrol's own reads, since the last that did not show it out
+    read_at         TIMESTAMPTZ,              -- the last read that showed anything
+    tail_reads      BIGINT NOT NULL,  -- reads made since the end
+    traceparent     TEXT NOT NULL,
+    tracestate      TEXT NOT NULL
+);
+CREATE INDEX lease_copy_open ON lease_copy (organisation, id) WHERE open;
+CREATE INDEX lease_copy_tail ON lease_copy (organisation, closed_at) WHERE NOT open;
+
+-- What a person should know, as long as it is so.
+CREATE TABLE finding (
+    organisation    TEXT NOT NULL,
+    account         TEXT NOT NULL,
+    kind            TEXT NOT NULL CHECK (kind IN ('overdue', 'out_after_close', 'unreadable')),
+    lease           UUID,
+    incident        UUID NOT NULL,
+    since           TIMESTAMPTZ NOT NULL,
+    sentence        TEXT NOT NULL,
+    PRIMARY KEY (organisation, account, kind)
+);
+
+-- The last patrol of each organisation.
+CREATE TABLE patrol (
+    organisation    TEXT PRIMARY KEY,
+    patrolled_at    TIMESTAMPTZ NOT NULL,
+    read_back       BIGINT NOT NULL,
+    seen_out        BIGINT NOT NULL,
+    overdue         BIGINT NOT NULL
+);

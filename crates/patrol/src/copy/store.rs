@@ -1,0 +1,133 @@
+//! The table `lease_copy`.
+
+use chrono::{DateTime, Utc};
+use homeward_chassis::telemetry::TraceContext;
+use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_types::{LeaseId, NameError, OrganisationId, Timestamp};
+use sqlx::{FromRow, QueryBuilder};
+use uuid::Uuid;
+
+use super::{KEPT, LeaseCopy};
+
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    organisation: String,
+    account: String,
+    version: i64,
+    open: bool,
+    ended: String,
+    opened_at: Option<DateTime<Utc>>,
+    due_at: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
+    ever_out: bool,
+    first_seen_out: Option<DateTime<Utc>>,
+    tail_reads: i64,
+    traceparent: String,
+    tracestate: String,
+}
+
+impl TryFrom<Row> for LeaseCopy {
+    type Error = StoreError;
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let broken = |column, error: NameError| StoreError::Inconsistent {
+            table: "lease_copy",
+            column,
+            row: row.id.to_string(),
+            reason: error.to_string(),
+        };
+        Ok(Self {
+            id: LeaseId::from_uuid(row.id),
+            organisation: row.organisation.parse().map_err(|error| broken("organisation", error))?,
+            account: row.account.parse().map_err(|error| broken("account", error))?,
+            version: row.version,
+            open: row.open,
+            ended: row.ended,
+            opened_at: row.opened_at,
+            due_at: row.due_at,
+            closed_at: row.closed_at,
+            ever_out: row.ever_out,
+            first_seen_out: row.first_seen_out,
+            tail_reads: row.tail_reads,
+            trace: TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
+        })
+    }
+}
+
+const COLUMNS: &str = "SELECT id, organisation, account, version, open, ended, opened_at, due_at, closed_at, ever_out, first_seen_out, tail_reads, traceparent, tracestate FROM lease_copy";
+
+/// Takes up what policy said; older news than what is known changes nothing. Each lease at most once in `news`.
+pub async fn take_up(tx: &mut Tx, news: &[LeaseCopy]) -> Result<(), StoreError> {
+    if news.is_empty() {
+        return Ok(());
+    }
+    on_tx!(tx, conn : D => {
+        let mut query = QueryBuilder::<D>::new(
+            "INSERT INTO lease_copy (id, organisation, account, version, open, ended, opened_at, due_at, closed_at, ever_out, tail_reads, traceparent, tracestate) ",
+        );
+        query.push_values(news, |mut row, lease| {
+            row.push_bind(lease.id.uuid())
+                .push_bind(lease.organisation.as_str())
+                .push_bind(lease.account.as_str())
+                .push_bind(lease.version)
+                .push_bind(lease.open)
+                .push_bind(&lease.ended)
+                .push_bind(lease.opened_at)
+                .push_bind(lease.due_at)
+                .push_bind(lease.closed_at)
+                .push_bind(lease.ever_out)
+                .push("0")
+                .push_bind(&lease.trace.traceparent)
+                .push_bind(&lease.trace.tracestate);
+        });
+        query.push(
+            " ON CONFLICT (id) DO UPDATE SET version = excluded.version, open = excluded.open, ended = excluded.ended, \
+             opened_at = excluded.opened_at, due_at = excluded.due_at, closed_at = excluded.closed_at, \
+             ever_out = excluded.ever_out, traceparent = excluded.traceparent, tracestate = excluded.tracestate \
+             WHERE lease_copy.version < excluded.version",
+        );
+        query.build().persistent(false).execute(conn).await.map(drop)
+    })?;
+    Ok(())
+}
+
+/// A page of the copies that may be due, after this id, in the order of ids.
+pub async fn page(db: &Database, organisation: &OrganisationId, after: Uuid, size: i64) -> Result<Vec<LeaseCopy>, StoreError> {
+    let sql = format!("{COLUMNS} WHERE organisation = $1 AND id > $2 ORDER BY id LIMIT $3");
+    let rows = on!(db, pool => sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(sql.as_str())).bind(organisation.as_str()).bind(after).bind(size).fetch_all(pool).await)?;
+    rows.into_iter().map(LeaseCopy::try_from).collect()
+}
+
+/// What a read back changed in a copy.
+pub struct Seen {
+    /// Which.
+    pub id: LeaseId,
+    /// Since when patrol sees it out.
+    pub first_seen_out: Option<Timestamp>,
+    /// Tail reads made so far.
+    pub tail_reads: i64,
+}
+
+/// Notes what was read back.
+pub async fn note(tx: &mut Tx, seen: &[Seen], now: Timestamp) -> Result<(), StoreError> {
+    if seen.is_empty() {
+        return Ok(());
+    }
+    on_tx!(tx, conn : D => {
+        let mut query = QueryBuilder::<D>::new("UPDATE lease_copy SET read_at = ");
+        query.push_bind(now).push(", first_seen_out = v.column2, tail_reads = v.column3 FROM (");
+        query.push_values(seen, |mut row, seen| {
+            row.push_bind(seen.id.uuid()).push_bind(seen.first_seen_out).push_bind(seen.tail_reads);
+        });
+        query.push(") AS v WHERE id = v.column1");
+        query.build().persistent(false).execute(conn).await.map(drop)
+    })?;
+    Ok(())
+}
+
+/// Drops copies whose last tail read is over.
+pub async fn forget(tx: &mut Tx, organisation: &OrganisationId, now: Timestamp) -> Result<(), StoreError> {
+    on_tx!(tx, conn => sqlx::query("DELETE FROM lease_copy WHERE organisation = $1 AND NOT open AND closed_at < $2")
+        .bind(organisation.as_str()).bind(now - KEPT).execute(conn).await.map(drop))?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The tables `finding` and `patrol`.
+
+use chrono::{DateTime, Utc};
+use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_types::{AccountId, OrganisationId, Timestamp};
+use sqlx::{FromRow, QueryBuilder};
+use uuid::Uuid;
+
+use super::Finding;
+
+/// The sums of one patrol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Leases read back.
+    pub read_back: i64,
+    /// Accounts seen out.
+    pub seen_out: i64,
+    /// Of these, after their lease was due.
+    pub overdue: i64,
+}
+
+/// Adds findings; gives those that are new.
+pub async fn add(tx: &mut Tx, findings: &[Finding]) -> Result<Vec<Uuid>, StoreError> {
+    if findings.is_empty() {
+        return Ok(Vec::new());
+    }
+    let fresh = on_tx!(tx, conn : D => {
+        let mut query = QueryBuilder::<D>::new("INSERT INTO finding (organisation, account, kind, lease, incident, since, sentence) ");
+        query.push_values(findings, |mut row, finding| {
+            row.push_bind(finding.organisation.as_str())
+                .push_bind(finding.account.as_str())
+                .push_bind(finding.kind)
+                .push_bind(finding.lease.uuid())
+                .push_bind(finding.incident.uuid())
+                .push_bind(finding.since)
+                .push_bind(&finding.sentence);
+        });
+        query.push(" ON CONFLICT (organisation, account, kind) DO NOTHING RETURNING incident");
+        query.build_query_scalar::<Uuid>().persistent(false).fetch_all(conn).await
+    })?;
+    Ok(fresh)
+}
+
+/// Drops what is not so any more: these accounts were read, and nothing (else) was found.
+pub async fn clear(tx: &mut Tx, organisation: &OrganisationId, cleared: &[(AccountId, &'static str)]) -> Result<(), StoreError> {
+    if cleared.is_empty() {
+        return Ok(());
+    }
+    on_tx!(tx, conn : D => {
+        let mut query = QueryBuilder::<D>::new("DELETE FROM finding WHERE organisation = ");
+        query.push_bind(organisation.as_str()).push(" AND (account, kind) IN (");
+        query.push_values(cleared, |mut row, (account, kind)| {
+            row.push_bind(account.as_str()).push_bind(*kind);
+        });
+        query.push(")");
+        query.build().persistent(false).execute(conn).await.map(drop)
+    })?;
+    Ok(())
+}
+
+/// Notes the end of a patrol.
+pub async fn patrolled(tx: &mut Tx, organisation: &OrganisationId, sums: Sums, now: Timestamp) -> Result<(), StoreError> {
+    on_tx!(tx, conn => sqlx::query("INSERT INTO patrol (organisation, patrolled_at, read_back, seen_out, overdue) VALUES ($1, $2, $3, $4, $5) \
+        ON CONFLICT (organisation) DO UPDATE SET patrolled_at = excluded.patrolled_at, read_back = excluded.read_back, seen_out = excluded.seen_out, overdue = excluded.overdue")
+        .bind(organisation.as_str()).bind(now).bind(sums.read_back).bind(sums.seen_out).bind(sums.overdue).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
+/// A finding as it is shown.
+#[derive(FromRow)]
+pub struct Standing {
+    /// Whose account.
+    pub account: String,
+    /// About which lease.
+    pub lease: Option<Uuid>,
+    /// What.
+    pub kind: String,
+    /// In words.
+    pub sentence: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// The last patrol of an organisation and what it found, at most 1,000 findings.
+pub async fn report(
+    db: &Database,
+    organisation: &OrganisationId,
+) -> Result<(Option<(Timestamp, Sums)>, Vec<Standing>), StoreError> {
+    let last = "SELECT patrolled_at, read_back, seen_out, overdue FROM patrol WHERE organisation = $1";
+    let sums: Option<(DateTime<Utc>, i64, i64, i64)> =
+        on!(db, pool => sqlx::query_as(last).bind(organisation.as_str()).fetch_optional(pool).await)?;
+    let found =
+        "SELECT account, lease, kind, sentence, since FROM finding WHERE organisation = $1 ORDER BY account, kind LIMIT 1000";
+    let findings = on!(db, pool => sqlx::query_as::<_, Standing>(found).bind(organisation.as_str()).fetch_all(pool).await)?;
+    Ok((sums.map(|(at, read_back, seen_out, overdue)| (at, Sums { read_back, seen_out, overdue })), findings))
+}

@@ -1,0 +1,178 @@
+//! One patrol after another: page by page, each read back in bulk, each page committed by itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeward_messaging::{Batch, Outbox};
+use homeward_provider::{IdentityProvider, Priority, ProviderError};
+use homeward_store::{Database, StoreError, transaction};
+use homeward_types::{AccountId, Clock, IncidentId, LeaseId, Organisation, OrganisationId, Placement, Timestamp};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::copy::{LeaseCopy, store as copies};
+use crate::finding::store::{self as findings, Sums};
+use crate::finding::{Finding, Kind, Shown, judge, sentence};
+use crate::others::Others;
+use crate::wire;
+
+/// Copies in one page.
+const PAGE: i64 = 500;
+/// The shortest wait between two patrols, whatever is configured.
+const LEAST: Duration = Duration::from_millis(50);
+
+/// What patrols are made with.
+pub struct Rounds {
+    pub(crate) db: Database,
+    pub(crate) outbox: Outbox,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) organisations: Arc<BTreeMap<OrganisationId, Organisation>>,
+    pub(crate) providers: BTreeMap<OrganisationId, Arc<dyn IdentityProvider>>,
+    pub(crate) policy: Others,
+}
+
+/// Why a patrol broke off. The next one begins anew.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("patrol's database")]
+    Store(#[from] StoreError),
+    #[error("the provider")]
+    Provider(#[from] ProviderError),
+}
+
+/// A page that was read back.
+struct Page {
+    judged: Vec<(LeaseCopy, Shown)>,
+    now: Timestamp,
+}
+
+impl Rounds {
+    /// Patrols one organisation until the shutdown.
+    pub async fn run(&self, id: &OrganisationId, stop: CancellationToken) {
+        let (Some(organisation), Some(provider)) = (self.organisations.get(id), self.providers.get(id)) else { return };
+        let wait = organisation.limits.patrol.max(LEAST);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            if let Err(error) = self.patrol(organisation, provider.as_ref()).await {
+                tracing::warn!(organisation = %id, error = homeward_chassis::error_chain(&error), "a patrol broke off; the next one begins anew");
+            }
+        }
+    }
+
+    async fn patrol(&self, organisation: &Organisation, provider: &dyn IdentityProvider) -> Result<(), Broken> {
+        let mut sums = Sums::default();
+        let mut last = Uuid::nil();
+        loop {
+            let page = copies::page(&self.db, &organisation.id, last, PAGE).await?;
+            let Some(end) = page.last().map(|lease| lease.id.uuid()) else { break };
+            last = end;
+            let read = self.read_back(organisation, provider, page).await?;
+            sums.read_back += count(read.judged.len());
+            sums.seen_out += count(read.judged.iter().filter(|(_, shown)| shown.out).count());
+            sums.overdue +=
+                count(read.judged.iter().filter(|(_, shown)| matches!(shown.wrong, Some((Kind::Overdue, _)))).count());
+            self.record(organisation, &read).await?;
+            self.ask_returns(&read).await;
+        }
+        let now = self.clock.now();
+        transaction!(self.db, "patrol.done", async |tx| -> Result<(), StoreError> {
+            copies::forget(tx, &organisation.id, now).await?;
+            findings::patrolled(tx, &organisation.id, sums, now).await
+        })?;
+        Ok(())
+    }
+
+    /// Reads back what is due of a page, in one bulk read.
+    async fn read_back(
+        &self,
+        organisation: &Organisation,
+        provider: &dyn IdentityProvider,
+        page: Vec<LeaseCopy>,
+    ) -> Result<Page, Broken> {
+        let began = self.clock.now();
+        let due: Vec<LeaseCopy> = page.into_iter().filter(|lease| lease.is_due(&organisation.limits, began)).collect();
+        let accounts: Vec<AccountId> = due.iter().map(|lease| lease.account.clone()).collect();
+        let placements: HashMap<AccountId, Placement> = if accounts.is_empty() {
+            HashMap::new()
+        } else {
+            let read = provider.read_placements(&accounts, Priority::Evidence).await?;
+            read.into_iter().map(|placement| (placement.account.clone(), placement)).collect()
+        };
+        let now = self.clock.now();
+        let judged = due.into_iter().map(|lease| {
+            let shown = judge(organisation, &lease, placements.get(&lease.account), now);
+            (lease, shown)
+        });
+        Ok(Page { judged: judged.collect(), now })
+    }
+
+    /// Commits what a page showed, and tells of what is new.
+    async fn record(&self, organisation: &Organisation, page: &Page) -> Result<(), Broken> {
+        let seen: Vec<copies::Seen> = page.judged.iter().map(|(lease, shown)| seen(lease, shown, page.now)).collect();
+        let found: Vec<Finding> = page.judged.iter().filter_map(|(lease, shown)| self.finding(lease, shown)).collect();
+        let cleared: Vec<(AccountId, &'static str)> =
+            page.judged.iter().flat_map(|(lease, shown)| cleared(lease, shown)).collect();
+        let leases: HashMap<LeaseId, (&LeaseCopy, bool)> =
+            page.judged.iter().map(|(lease, shown)| (lease.id, (lease, shown.ask_return))).collect();
+        let batch = transaction!(self.db, "patrol.record", async |tx| -> Result<Batch, StoreError> {
+            copies::note(tx, &seen, page.now).await?;
+            findings::clear(tx, &organisation.id, &cleared).await?;
+            let fresh = findings::add(tx, &found).await?;
+            let mut batch = self.outbox.batch();
+            for finding in found.iter().filter(|finding| fresh.contains(&finding.incident.uuid())) {
+                if let Some((lease, asks)) = leases.get(&finding.lease) {
+                    batch.push(wire::incident(finding, lease, *asks));
+                }
+            }
+            batch.store(tx).await?;
+            Ok(batch)
+        })?;
+        for finding in &found {
+            tracing::warn!(lease = %finding.lease, kind = finding.kind, "{}", finding.sentence);
+        }
+        self.outbox.publish(batch);
+        Ok(())
+    }
+
+    fn finding(&self, lease: &LeaseCopy, shown: &Shown) -> Option<Finding> {
+        let (kind, since) = shown.wrong?;
+        Some(Finding {
+            organisation: lease.organisation.clone(),
+            account: lease.account.clone(),
+            lease: lease.id,
+            kind: kind.name(),
+            sentence: sentence(kind, lease, since),
+            since,
+            incident: IncidentId::new(&*self.clock),
+        })
+    }
+
+    /// Overdue for too long is rare; so one call for each is no load, and one that fails is tried at the next patrol.
+    async fn ask_returns(&self, page: &Page) {
+        for (lease, _) in page.judged.iter().filter(|(_, shown)| shown.ask_return) {
+            if let Err(refused) = self.policy.ask_return(lease.id).await {
+                tracing::error!(lease = %lease.id, %refused, "patrol cannot reach policy about an account that is long overdue");
+            }
+        }
+    }
+}
+
+fn seen(lease: &LeaseCopy, shown: &Shown, now: Timestamp) -> copies::Seen {
+    let tail_reads = lease.tail_reads + i64::from(lease.is_tail_read(now));
+    copies::Seen { id: lease.id, first_seen_out: shown.first_seen_out, tail_reads }
+}
+
+/// The findings that do not hold (any more) for a lease that was read.
+fn cleared(lease: &LeaseCopy, shown: &Shown) -> impl Iterator<Item = (AccountId, &'static str)> {
+    let holds = shown.wrong.map(|(kind, _)| kind);
+    let kinds = [Kind::Overdue, Kind::OutAfterClose, Kind::Unreadable];
+    kinds.into_iter().filter(move |kind| Some(*kind) != holds).map(|kind| (lease.account.clone(), kind.name()))
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
