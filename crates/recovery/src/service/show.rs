@@ -1,5 +1,7 @@
 //! Cases, incidents and the audit log, for people.
 
+use std::collections::BTreeMap;
+
 use homeward_chassis::rpc::Refused;
 use homeward_proto::recovery::v1 as wire;
 use homeward_proto::wire::timestamp;
@@ -36,9 +38,24 @@ pub(super) async fn recovery(shared: &Shared, request: &wire::GetRecoveryRequest
 
 /// A case with its saga.
 pub(super) async fn one(shared: &Shared, id: RecoveryId) -> Result<(Case, Seen<RecoverySaga>), Refused> {
-    let case = store::read(&shared.db, &[id.uuid()]).await.map_err(|error| Refused::internal(&error))?.pop();
-    let seen = shared.coordinator.read(&[id.uuid()]).await.map_err(|error| Refused::internal(&error))?.remove(&id.uuid());
-    case.zip(seen).ok_or_else(|| unknown(id))
+    let cases = store::read(&shared.db, &[id.uuid()]).await.map_err(|error| Refused::internal(&error))?;
+    with_sagas(shared, cases).await?.pop().ok_or_else(|| unknown(id))
+}
+
+/// Each case with its saga, in order. A case that ended between the two looks is looked at again, so that nobody is shown
+/// a closed recovery without its outcome.
+async fn with_sagas(shared: &Shared, cases: Vec<Case>) -> Result<Vec<(Case, Seen<RecoverySaga>)>, Refused> {
+    let ids: Vec<Uuid> = cases.iter().map(|case| case.id.uuid()).collect();
+    let mut sagas = shared.coordinator.read(&ids).await.map_err(|error| Refused::internal(&error))?;
+    let is_closed = |case: &&Case| sagas.get(&case.id.uuid()).is_some_and(|seen| seen.progress.is_closed());
+    let torn: Vec<Uuid> = cases.iter().filter(|case| case.ended.is_none()).filter(is_closed).map(|case| case.id.uuid()).collect();
+    let mended = store::read(&shared.db, &torn).await.map_err(|error| Refused::internal(&error))?;
+    let mut mended: BTreeMap<Uuid, Case> = mended.into_iter().map(|case| (case.id.uuid(), case)).collect();
+    let pair = |case: Case| {
+        let id = case.id.uuid();
+        Some((mended.remove(&id).unwrap_or(case), sagas.remove(&id)?))
+    };
+    Ok(cases.into_iter().filter_map(pair).collect())
 }
 
 pub(super) async fn recoveries(
@@ -50,14 +67,9 @@ pub(super) async fn recoveries(
     let most = page_size(request.page_size);
     let cases = store::page(&shared.db, &organisation, request.open_only, before, most).await;
     let cases = cases.map_err(|error| Refused::internal(&error))?;
-    let ids: Vec<Uuid> = cases.iter().map(|case| case.id.uuid()).collect();
-    let mut sagas = shared.coordinator.read(&ids).await.map_err(|error| Refused::internal(&error))?;
     let next_before = if page_is_full(cases.len(), most) { cases.last().map(|case| case.id.to_string()) } else { None };
-    let recoveries = cases.into_iter().filter_map(|case| {
-        let seen = sagas.remove(&case.id.uuid())?;
-        Some(shown(shared, case, &seen))
-    });
-    Ok(wire::ListRecoveriesResponse { recoveries: recoveries.collect(), next_before: next_before.unwrap_or_default() })
+    let recoveries = with_sagas(shared, cases).await?.into_iter().map(|(case, seen)| shown(shared, case, &seen)).collect();
+    Ok(wire::ListRecoveriesResponse { recoveries, next_before: next_before.unwrap_or_default() })
 }
 
 /// A page that is not full is the last one.
