@@ -81,6 +81,14 @@ impl Shutdown {
         });
     }
 
+    /// As [`Self::spawn`], for a task that has no error to end with.
+    pub fn run(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(name, async move {
+            task.await;
+            Ok::<(), std::convert::Infallible>(())
+        });
+    }
+
     /// Begins the shutdown as soon as the process is told to stop (interrupt or terminate).
     ///
     /// # Errors

@@ -82,22 +82,11 @@ impl Notification {
 
     /// Starts consuming and sending.
     pub fn spawn(&self, shutdown: &Shutdown) {
-        let token = shutdown.token();
-        let (outbox, stop) = (self.outbox.clone(), token.clone());
-        shutdown.spawn("notification.outbox", async move {
-            outbox.run(stop).await;
-            Ok::<(), std::convert::Infallible>(())
-        });
-        let (sender, stop) = (self.sender.clone(), token.clone());
-        shutdown.spawn("notification.sender", async move {
-            sender.run(stop).await;
-            Ok::<(), std::convert::Infallible>(())
-        });
-        let (broker, handler) =
-            (self.broker.clone(), Arc::new(Subscriber::new(self.db.clone(), self.outbox.clone(), self.sender.clone())));
-        shutdown.spawn("notification.notices", async move {
-            consume(broker, NOTIFICATION_NOTICES, handler, token).await;
-            Ok::<(), std::convert::Infallible>(())
-        });
+        let (outbox, stop) = (self.outbox.clone(), shutdown.token());
+        shutdown.run("notification.outbox", async move { outbox.run(stop).await });
+        let (sender, stop) = (self.sender.clone(), shutdown.token());
+        shutdown.run("notification.sender", async move { sender.run(stop).await });
+        let handler = Arc::new(Subscriber::new(self.db.clone(), self.outbox.clone(), self.sender.clone()));
+        shutdown.run("notification.notices", consume(self.broker.clone(), NOTIFICATION_NOTICES, handler, shutdown.token()));
     }
 }

@@ -14,7 +14,6 @@ mod subscriber;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use homeward_chassis::rpc::Client;
@@ -93,16 +92,12 @@ impl Patrol {
     /// Starts listening, and a patrol for each organisation.
     pub fn spawn(&self, shutdown: &Shutdown) {
         let (outbox, stop) = (self.outbox.clone(), shutdown.token());
-        shutdown.spawn("patrol.outbox", async move { done(outbox.run(stop).await) });
+        shutdown.run("patrol.outbox", async move { outbox.run(stop).await });
         let (broker, handler, stop) = (self.broker.clone(), Arc::new(News { db: self.db.clone() }), shutdown.token());
-        shutdown.spawn("patrol.leases", async move { done(consume(broker, PATROL_LEASES, handler, stop).await) });
-        for organisation in self.organisations.keys().cloned() {
-            let (rounds, stop) = (self.rounds.clone(), shutdown.token());
-            shutdown.spawn("patrol.rounds", async move { done(rounds.run(&organisation, stop).await) });
+        shutdown.run("patrol.leases", consume(broker, PATROL_LEASES, handler, stop));
+        for organisation in self.organisations.keys() {
+            let (rounds, organisation, stop) = (self.rounds.clone(), organisation.clone(), shutdown.token());
+            shutdown.run("patrol.rounds", async move { rounds.run(&organisation, stop).await });
         }
     }
-}
-
-fn done((): ()) -> Result<(), Infallible> {
-    Ok(())
 }
