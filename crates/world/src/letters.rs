@@ -77,6 +77,16 @@ impl Letters {
         self.known.contains(letter)
     }
 
+    /// About how many recoveries letters of this kind have come.
+    pub fn recoveries(&self, kind: &str) -> usize {
+        self.known
+            .iter()
+            .filter(|letter| letter.kind == kind)
+            .map(|letter| letter.recovery.as_str())
+            .collect::<HashSet<_>>()
+            .len()
+    }
+
     /// How many have come.
     pub fn count(&self) -> usize {
         self.known.len()

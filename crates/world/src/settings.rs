@@ -1,6 +1,6 @@
 //! `homeward.toml` for a process under test: the simulated organisation, its people, and the limits of the test.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use homeward_chassis::auth::Bearer;
@@ -17,8 +17,6 @@ pub struct Plan<'a> {
     pub provider: &'a str,
     /// Times and caps.
     pub limits: Limits,
-    /// Where everything durable goes.
-    pub data: PathBuf,
     /// Whether requester and approvers have addresses, and so get letters.
     pub staff_letters: bool,
     /// How long a worker has a notice for itself after a crash.
@@ -44,18 +42,18 @@ impl Tokens {
     }
 }
 
-/// Writes the settings to `file`.
+/// Writes the settings of a Homeward that keeps everything below `data` to `file`.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write(file: &Path, plan: &Plan<'_>, tokens: &Tokens, ports: [u16; 2]) -> anyhow::Result<()> {
+pub fn write(file: &Path, data: &Path, plan: &Plan<'_>, tokens: &Tokens, ports: [u16; 2]) -> anyhow::Result<()> {
     let [grpc, console] = ports.map(|port| format!("127.0.0.1:{port}"));
     let claim = format!("{}ms", plan.notice_claim.as_millis());
     let mut settings = toml! {
         [telemetry]
         log_filter = "info"
     };
-    settings.insert("data_dir".into(), plan.data.display().to_string().into());
+    settings.insert("data_dir".into(), data.display().to_string().into());
     settings.insert("public_url".into(), format!("http://{console}").into());
     settings
         .insert("listen".into(), toml::Value::try_from(serde_json::json!({ "grpc": { "address": grpc }, "console": console }))?);

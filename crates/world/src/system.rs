@@ -58,17 +58,16 @@ impl Connection {
 }
 
 impl System {
-    /// Settles in `folder`: settings, ports, tokens. Nothing runs yet. `plan.data` is not looked at: the data lie below `folder`.
+    /// Settles in `folder`: settings, ports, tokens. Nothing runs yet.
     ///
     /// # Errors
     /// When the folder cannot be written, or no port is free.
-    pub fn prepare(binary: &Path, folder: &Path, mut plan: Plan<'_>) -> anyhow::Result<Self> {
+    pub fn prepare(binary: &Path, folder: &Path, plan: &Plan<'_>) -> anyhow::Result<Self> {
         let data = folder.join("data");
         // Whoever waits for letters must have a folder to watch before the first one comes.
         std::fs::create_dir_all(data.join("outbox")).context("making the folder of letters")?;
-        plan.data.clone_from(&data);
         let (tokens, ports) = (Tokens::generate()?, process::free_ports::<2>()?);
-        settings::write(&folder.join("homeward.toml"), &plan, &tokens, ports)?;
+        settings::write(&folder.join("homeward.toml"), &data, plan, &tokens, ports)?;
         let server = Peer::plaintext(format!("http://127.0.0.1:{}", ports[0]));
         Ok(Self {
             binary: binary.to_owned(),
