@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 6] = [
     &["messaging", "saga", "provider"],
     &SERVICES,
     &["homeward"],
-    &["tests"],
+    &TESTS,
 ];
 
 /// What only tests and measurements use.
