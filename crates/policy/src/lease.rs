@@ -18,7 +18,7 @@ pub use attempt::{Attempt, AttemptState, Destination, Kind, settled_from};
 pub use decide::{Alarm, Decision, News, VersionShown, decide};
 pub use event::{Answer, Asked, Event, Found, LookKind, Opened, Refused, Sending, Subject};
 pub use sight::{Missed, OutSight, Place, Reading, Run, Seen, Sight, judge};
-pub use terms::Terms;
+pub use terms::{Terms, earlier};
 
 use homeward_types::{AccountId, Factor, LeaseEnd, LeaseId, OrganisationId, PlacementVersion, PolicyId, Refusal, Timestamp};
 
@@ -164,7 +164,7 @@ impl Lease {
 
     /// From here on a lend would leave less than the useful window before `due_at`.
     pub fn lends_until(&self) -> Timestamp {
-        terms::before(self.due_at, self.terms.useful_window)
+        earlier(self.due_at, self.terms.useful_window)
     }
 }
 

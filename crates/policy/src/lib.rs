@@ -15,3 +15,8 @@ pub mod ledger;
 pub mod meters;
 pub mod opening_log;
 pub mod organisation;
+pub mod lend;
+pub mod site;
+pub mod care;
+pub mod subscriber;
+pub mod worker;

@@ -66,6 +66,15 @@ pub enum LookKind {
     Itself,
 }
 
+impl From<LookKind> for homeward_provider::Look {
+    fn from(kind: LookKind) -> Self {
+        match kind {
+            LookKind::Search => Self::Search,
+            LookKind::Itself => Self::Itself,
+        }
+    }
+}
+
 /// Whom a lease is about, and the settings that a new row takes over.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {

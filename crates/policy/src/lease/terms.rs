@@ -77,6 +77,6 @@ fn spread(lease: LeaseId, failed: u32) -> u32 {
 }
 
 /// `at - by`, which stays at `at` only for durations no calendar holds.
-pub(super) fn before(at: Timestamp, by: Duration) -> Timestamp {
+pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     TimeDelta::from_std(by).ok().and_then(|by| at.checked_sub_signed(by)).unwrap_or(at)
 }

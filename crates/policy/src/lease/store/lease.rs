@@ -258,12 +258,17 @@ pub async fn keep_release(tx: &mut Tx, lease: LeaseId, by: &PersonId, reason: &s
     one_row(changed, "open lease that nobody released yet")
 }
 
-/// Notes, before the call, that the provider is asked to remove the factor. False if it was noted before.
+/// Notes, before the call, that the provider is asked to remove the factor; `None` takes it back, where the call proved to
+/// have had no effect. False if it was so before, or the account is not out any more.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn mark_reset(tx: &mut Tx, lease: Uuid, now: Timestamp) -> Result<bool, StoreError> {
-    let changed = on_tx!(tx, c => sqlx::query("UPDATE lease SET reset_at = $2 WHERE id = $1 AND reset_at IS NULL AND state = 'active'")
-        .bind(lease).bind(now).execute(c).await.map(|done| done.rows_affected()))?;
+pub async fn mark_reset(tx: &mut Tx, lease: Uuid, at: Option<Timestamp>) -> Result<bool, StoreError> {
+    let sql = match at {
+        Some(_) => "UPDATE lease SET reset_at = $2 WHERE id = $1 AND reset_at IS NULL AND state = 'active'",
+        None => "UPDATE lease SET reset_at = $2 WHERE id = $1 AND reset_at IS NOT NULL",
+    };
+    let changed = on_tx!(tx, c => sqlx::query(sql)
+        .bind(lease).bind(at).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(changed == 1)
 }

@@ -207,3 +207,23 @@ pub async fn exposure(db: &Database, organisation: &OrganisationId, now: Timesta
         FROM lease WHERE organisation = $1 AND state <> 'closed'")
         .bind(organisation.as_str()).bind(now).fetch_one(pool).await)?)
 }
+
+/// Which of these ids are known: open, closed or never lent.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn known(db: &Database, ids: &[LeaseId]) -> Result<HashSet<LeaseId>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let known: Vec<Uuid> = on!(db, pool : D => {
+        let mut select = QueryBuilder::<D>::new("SELECT id FROM lease WHERE id IN (");
+        let mut values = select.separated(", ");
+        for id in ids {
+            values.push_bind(id.uuid());
+        }
+        select.push(")");
+        select.build_query_scalar().persistent(false).fetch_all(pool).await
+    })?;
+    Ok(known.into_iter().map(LeaseId::from_uuid).collect())
+}

@@ -258,3 +258,50 @@ pub async fn last_sent(db: &Database, ids: &[LeaseId]) -> Result<HashMap<LeaseId
     }
     Ok(newest)
 }
+
+/// Holds the rows of these leases until the transaction ends.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn hold(tx: &mut Tx, ids: &[LeaseId]) -> Result<(), StoreError> {
+    // SQLite's transaction is the only writer from its beginning.
+    if ids.is_empty() || !tx.is_postgres() {
+        return Ok(());
+    }
+    on_tx!(tx, c : D => {
+        let mut select = QueryBuilder::<D>::new("SELECT id FROM lease WHERE id IN (");
+        let mut values = select.separated(", ");
+        for id in ids {
+            values.push_bind(id.uuid());
+        }
+        select.push(") ORDER BY id FOR UPDATE");
+        select.build().persistent(false).execute(c).await.map(drop)
+    })?;
+    Ok(())
+}
+
+/// The account of the open lease that is due first: whom to ask a silent provider for.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn most_urgent(db: &Database, organisation: &OrganisationId) -> Result<Option<homeward_types::AccountId>, StoreError> {
+    let account: Option<String> = on!(db, pool => sqlx::query_scalar(
+        "SELECT account FROM lease WHERE organisation = $1 AND state <> 'closed' ORDER BY due_at LIMIT 1")
+        .bind(organisation.as_str()).fetch_optional(pool).await)?;
+    Ok(account.and_then(|account| account.parse().ok()))
+}
+
+/// Open leases past their due time whose account is not disabled, those due first first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn uncontained(
+    db: &Database,
+    organisation: &OrganisationId,
+    most: i64,
+) -> Result<Vec<(LeaseId, homeward_types::AccountId)>, StoreError> {
+    let rows: Vec<(Uuid, String)> = on!(db, pool => sqlx::query_as("SELECT id, account FROM lease WHERE organisation = $1 \
+        AND state IN ('active', 'closing') AND overdue = $2 AND contained = $3 ORDER BY due_at LIMIT $4")
+        .bind(organisation.as_str()).bind(true).bind(false).bind(most).fetch_all(pool).await)?;
+    Ok(rows.into_iter().filter_map(|(id, account)| Some((LeaseId::from_uuid(id), account.parse().ok()?))).collect())
+}

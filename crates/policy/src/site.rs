@@ -1,0 +1,131 @@
+//! One organisation as the workers see it: its settings, its provider, and whether that answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use homeward_provider::{ErrorClass, IdentityProvider, ProviderError};
+use homeward_store::{StoreError, transaction};
+use homeward_types::{Organisation, OrganisationId};
+use tokio::sync::Notify;
+
+use crate::lease::store as leases;
+use crate::ledger::Ledger;
+use crate::organisation;
+
+/// The provider's status for "slow down": it answers, so it is not silent.
+const TOO_MANY: u16 = 429;
+
+/// All organisations with a provider.
+pub type Sites = BTreeMap<OrganisationId, Arc<Site>>;
+
+/// One organisation and its provider.
+pub struct Site {
+    organisation: Organisation,
+    provider: Arc<dyn IdentityProvider>,
+    ledger: Ledger,
+    /// The circuit: while it is set, only probes are sent.
+    silent: AtomicBool,
+    answered: Notify,
+}
+
+impl Site {
+    /// The organisation and its provider, as far as the database knows of it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open(organisation: Organisation, provider: Arc<dyn IdentityProvider>, ledger: Ledger) -> Result<Self, StoreError> {
+        let state = organisation::store::read(ledger.db(), &organisation.id).await?;
+        let silent = AtomicBool::new(state.unreachable_since.is_some());
+        Ok(Self { organisation, provider, ledger, silent, answered: Notify::new() })
+    }
+
+    /// Its settings.
+    pub fn organisation(&self) -> &Organisation {
+        &self.organisation
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &OrganisationId {
+        &self.organisation.id
+    }
+
+    /// Its provider.
+    pub fn provider(&self) -> &dyn IdentityProvider {
+        &*self.provider
+    }
+
+    /// The leases.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Whether the provider does not answer: only probes are worth a call.
+    pub fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the provider answers again.
+    pub async fn answers(&self) {
+        loop {
+            let answered = self.answered.notified();
+            if !self.is_silent() {
+                return;
+            }
+            answered.await;
+        }
+    }
+
+    /// Takes note of how a read went. The first failure opens the circuit; the first answer closes it and wakes every
+    /// waiting return at once.
+    pub async fn heard(&self, error: Option<&ProviderError>) {
+        let silent = error.is_some_and(means_silence);
+        if self.silent.swap(silent, Ordering::Relaxed) == silent {
+            return;
+        }
+        let noted = if silent { self.note_silence().await } else { self.note_answer().await };
+        if let Err(error) = noted {
+            // The next change of mind writes it; what is read meanwhile is only an announcement.
+            tracing::warn!(organisation = %self.id(), error = &error as &dyn std::error::Error, "whether the provider answers cannot be noted");
+        }
+        if silent {
+            tracing::warn!(organisation = %self.id(), error = error.map(tracing::field::display), "the provider does not answer: only probes from now on");
+        } else {
+            tracing::info!(organisation = %self.id(), "the provider answers again");
+            self.answered.notify_waiters();
+        }
+    }
+
+    async fn note_silence(&self) -> Result<(), StoreError> {
+        let since = self.ledger.now();
+        transaction!(self.ledger.db(), "organisation.silent", async |tx| -> Result<(), StoreError> {
+            organisation::store::reachable(tx, self.id(), Some(since)).await.map(drop)
+        })
+    }
+
+    async fn note_answer(&self) -> Result<(), StoreError> {
+        let now = self.ledger.now();
+        let woken = transaction!(self.ledger.db(), "organisation.answers", async |tx| -> Result<u64, StoreError> {
+            // Another process may have woken them already: once more does no harm.
+            let woken = leases::wake(tx, self.id(), now).await?;
+            organisation::store::reachable(tx, self.id(), None).await?;
+            Ok(woken)
+        })?;
+        tracing::info!(organisation = %self.id(), woken, "waiting returns and reads are due now");
+        self.ledger.belfry().tick.notify_one();
+        if let Some(bells) = self.ledger.belfry().of(self.id()) {
+            bells.read.notify_one();
+            bells.returns.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error says that nothing of this kind will work for now.
+fn means_silence(error: &ProviderError) -> bool {
+    match error.class {
+        ErrorClass::Retry { .. } | ErrorClass::Ambiguous => error.status != Some(TOO_MANY),
+        ErrorClass::PermanentForOrganisation => true,
+        ErrorClass::PermanentForAccount | ErrorClass::PermanentForPolicy => false,
+    }
+}

@@ -1,0 +1,50 @@
+//! The loops that do policy's work: send, read, keep time. Each looks for work by itself, is woken when there is some, takes
+//! it in batches, and may be killed at any line.
+
+mod answers;
+mod count;
+mod holders;
+mod keeper;
+mod reader;
+mod sender;
+mod waiting;
+
+use std::error::Error;
+use std::time::Duration;
+
+use homeward_store::StoreError;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use count::count_accounts;
+pub use keeper::keep_time;
+pub use reader::read_accounts;
+pub use sender::{send_lends, send_returns};
+pub use waiting::try_waiting_lends;
+
+/// Leases in one batch.
+const BATCH: i64 = 100;
+
+/// Batches of one kind and organisation under way at once.
+const FLIGHTS: usize = 4;
+
+/// How long a loop rests after the database failed it.
+const REST: Duration = Duration::from_millis(500);
+
+/// Forgets batches that are done. One that panicked is told: its claims run out, and its attempts count as unknown.
+fn land(flights: &mut JoinSet<()>) {
+    while let Some(done) = flights.try_join_next() {
+        if let Err(error) = done {
+            tracing::error!(%error, "a batch was dropped in the middle");
+        }
+    }
+}
+
+/// Logs what went wrong and rests. False if the shutdown came meanwhile.
+async fn rest(doing: &'static str, error: &StoreError, shutdown: &CancellationToken) -> bool {
+    tracing::warn!(doing, error = error as &dyn Error, "trying again soon");
+    tokio::select! {
+        () = shutdown.cancelled() => false,
+        () = tokio::time::sleep(REST) => true,
+    }
+}

@@ -1,0 +1,68 @@
+//! Counts the organisation's accounts: the hard cap is a share of them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeward_provider::{Priority, ProviderError};
+use homeward_store::{StoreError, transaction};
+use homeward_types::limits::after;
+use tokio_util::sync::CancellationToken;
+
+use crate::organisation;
+use crate::site::Site;
+
+/// How long a count is good for.
+const GOOD: Duration = Duration::from_hours(6);
+
+/// How long to wait before counting is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Counts until the shutdown: at the first start, and now and then.
+pub async fn count_accounts(site: Arc<Site>, shutdown: CancellationToken) {
+    loop {
+        let wait = match organisation::store::read(site.ledger().db(), site.id()).await {
+            Ok(state) => match state.counted_at.map(|at| after(at, GOOD) - site.ledger().now()).and_then(|left| left.to_std().ok()) {
+                Some(left) => left,
+                None => tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    counted = count(&site) => if counted { GOOD } else { AGAIN },
+                },
+            },
+            Err(_) => AGAIN,
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn count(site: &Site) -> bool {
+    let accounts = match pages(site).await {
+        Ok(accounts) => accounts,
+        Err(error) => {
+            tracing::warn!(organisation = %site.id(), %error, "accounts cannot be counted; lends wait until they were counted once");
+            return false;
+        }
+    };
+    let now = site.ledger().now();
+    let noted = transaction!(site.ledger().db(), "organisation.count", async |tx| -> Result<(), StoreError> {
+        organisation::store::counted(tx, site.id(), accounts, now).await
+    });
+    tracing::info!(organisation = %site.id(), accounts, hard_cap = site.organisation().limits.hard_cap(accounts), "accounts were counted");
+    noted.is_ok()
+}
+
+async fn pages(site: &Site) -> Result<u64, ProviderError> {
+    let mut seen = HashSet::new();
+    let mut cursor = None;
+    loop {
+        let page = site.provider().page_accounts(cursor.as_ref(), Priority::Sync).await?;
+        seen.extend(page.items.into_iter().map(|record| record.account));
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(seen.len() as u64),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Reads the accounts of leases when they are due, in bulk, and hands what was seen to the lease. While the provider is silent
+//! it probes with one account.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use homeward_chassis::boundary;
+use homeward_provider::{Presence, Priority, TaskId};
+use homeward_store::{StoreError, transaction};
+use homeward_types::limits::after;
+use homeward_types::{AccountId, LeaseId, Placement, Timestamp, VersionTrust};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::answers::{self, Written};
+use super::{BATCH, FLIGHTS, holders, land, rest};
+use crate::bells::wait;
+use crate::lease::store::{self as leases, Kept, Sent};
+use crate::lease::{Event, Lease, LookKind, Place, Reading, State};
+use crate::ledger::{Happened, Outcome};
+use crate::organisation;
+use crate::site::Site;
+
+/// Reads the organisation's accounts until the shutdown.
+pub async fn read_accounts(site: Arc<Site>, shutdown: CancellationToken) {
+    let permits = Arc::new(Semaphore::new(FLIGHTS));
+    let mut flights = JoinSet::new();
+    loop {
+        if site.is_silent() && !probe(&site, &shutdown).await {
+            break;
+        }
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+        land(&mut flights);
+        let go = match take(&site).await {
+            Ok(due) if due.is_empty() => {
+                drop(permit);
+                let next = leases::next_read(site.ledger().db(), site.id()).await.ok().flatten();
+                let Some(bells) = site.ledger().belfry().of(site.id()) else { break };
+                wait(&bells.read, next, site.ledger().clock(), &shutdown).await
+            }
+            Ok(due) => {
+                let site = Arc::clone(&site);
+                flights.spawn(async move {
+                    if let Err(error) = look(&site, due).await {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "what was read cannot be kept; it is read again");
+                    }
+                    drop(permit);
+                });
+                !shutdown.is_cancelled()
+            }
+            Err(error) => {
+                drop(permit);
+                rest("taking reads", &error, &shutdown).await
+            }
+        };
+        if !go {
+            break;
+        }
+    }
+    while flights.join_next().await.is_some() {}
+}
+
+/// Takes leases that are due to be read, and puts them off for the case that this worker dies.
+async fn take(site: &Site) -> Result<Vec<Kept>, StoreError> {
+    let ledger = site.ledger();
+    if leases::next_read(ledger.db(), site.id()).await?.is_none_or(|next| next > ledger.now()) {
+        return Ok(Vec::new());
+    }
+    transaction!(ledger.db(), "lease.take_reads", async |tx| -> Result<Vec<Kept>, StoreError> {
+        let now = ledger.now();
+        let until = after(now, site.organisation().limits.client_timeout);
+        leases::due_reads(tx, site.id(), now, until, BATCH).await
+    })
+}
+
+/// Asks a silent provider for one account, again and again, until it answers. False if the shutdown came first.
+async fn probe(site: &Site, shutdown: &CancellationToken) -> bool {
+    while site.is_silent() {
+        tokio::select! {
+            () = shutdown.cancelled() => return false,
+            () = tokio::time::sleep(site.organisation().limits.probe) => {}
+        }
+        let account = match leases::most_urgent(site.ledger().db(), site.id()).await {
+            Ok(Some(account)) => account,
+            // Nobody is out: the next lend finds out by itself.
+            Ok(None) => return true,
+            Err(_) => continue,
+        };
+        let read = site.provider().read_placements(std::slice::from_ref(&account), Priority::Return).await;
+        site.heard(read.as_ref().err()).await;
+    }
+    true
+}
+
+/// Reads one batch and keeps what was seen.
+async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
+    let ledger = site.ledger();
+    let returning = due.iter().any(|kept| matches!(kept.lease.state, State::Closing | State::Settling));
+    let priority = if returning { Priority::Return } else { Priority::Evidence };
+    let accounts: Vec<AccountId> = due.iter().map(|kept| kept.lease.account.clone()).collect();
+    let read = boundary!("provider", "read", site.provider().read_placements(&accounts, priority).await);
+    site.heard(read.as_ref().err()).await;
+    let placements: HashMap<AccountId, Placement> = match read {
+        Ok(placements) => placements.into_iter().map(|placement| (placement.account.clone(), placement)).collect(),
+        Err(error) => {
+            tracing::warn!(%error, accounts = accounts.len(), "accounts cannot be read");
+            let ids: Vec<LeaseId> = due.iter().map(|kept| kept.lease.id).collect();
+            let until = after(ledger.now(), site.organisation().limits.probe);
+            return transaction!(ledger.db(), "lease.postpone_reads", async |tx| -> Result<(), StoreError> {
+                leases::postpone_reads(tx, &ids, until).await
+            });
+        }
+    };
+    let trust = organisation::store::read(ledger.db(), site.id()).await?.trust;
+    let mut happened = Vec::new();
+    for kept in &due {
+        happened.extend(home_lost(site, &kept.lease));
+        let event = match placements.get(&kept.lease.account) {
+            Some(placement) => {
+                Some(Event::Read { reading: Reading::of(placement, site.organisation(), &kept.lease), trust })
+            }
+            None => missing(site, &kept.lease, trust).await,
+        };
+        happened.extend(event.map(|event| Happened::by_policy(kept.lease.id, event)));
+    }
+    let outcomes = ledger.turn("lease.read", &happened).await?;
+    follow_up(site, &due, &placements, &outcomes).await
+}
+
+/// The mandatory set is the one limit that a lease does not keep.
+fn home_lost(site: &Site, lease: &Lease) -> Option<Happened> {
+    let organisation = site.organisation();
+    let lost = lease.is_open() && !organisation.is_home(&lease.home) && lease.home != organisation.default_home;
+    lost.then(|| Happened::by_policy(lease.id, Event::HomeLost { default_home: organisation.default_home.clone() }))
+}
+
+/// The bulk read did not mention the account: one of two different calls looks for it. An error says nothing.
+async fn missing(site: &Site, lease: &Lease, trust: VersionTrust) -> Option<Event> {
+    let begun_at = site.ledger().now();
+    let look = next_look(lease, begun_at);
+    match site.provider().presence(&lease.account, look.into(), Priority::Evidence).await {
+        Ok(Presence::NotFound | Presence::NotManaged) => Some(Event::Missed { look, begun_at }),
+        Ok(Presence::Managed) => {
+            Some(Event::Read { reading: Reading { place: Place::Nowhere, version: None, begun_at }, trust })
+        }
+        Err(error) => {
+            tracing::warn!(%error, lease = %lease.id, "whether an account is still there cannot be said");
+            None
+        }
+    }
+}
+
+/// The call that can complete the proof.
+fn next_look(lease: &Lease, now: Timestamp) -> LookKind {
+    let missed = lease.sight.missed;
+    match (missed.search_at, missed.itself_at) {
+        (Some(search), _) if now >= after(search, lease.terms.gone_apart) => LookKind::Itself,
+        (None, Some(_)) | (None, None) => LookKind::Search,
+        (Some(_), _) => LookKind::Search,
+    }
+}
+
+/// What the read did not show although it was expected: does the provider's task say why, and who holds the address?
+async fn follow_up(
+    site: &Arc<Site>,
+    due: &[Kept],
+    placements: &HashMap<AccountId, Placement>,
+    outcomes: &[Outcome],
+) -> Result<(), StoreError> {
+    let moving: Vec<&Lease> =
+        due.iter().map(|kept| &kept.lease).filter(|lease| matches!(lease.state, State::Opening | State::Closing)).collect();
+    if moving.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<LeaseId> = moving.iter().map(|lease| lease.id).collect();
+    let sent = leases::last_sent(site.ledger().db(), &ids).await?;
+    let now_in: HashMap<LeaseId, &State> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.kept.as_ref())
+        .map(|kept| (kept.lease.id, &kept.lease.state))
+        .collect();
+    let still: Vec<&Sent> = moving
+        .iter()
+        .filter(|lease| now_in.get(&lease.id).is_some_and(|state| **state == lease.state))
+        .filter_map(|lease| sent.get(&lease.id))
+        .filter(|sent| sent.unresolved)
+        .collect();
+    let accounts: HashMap<LeaseId, &AccountId> = moving.iter().map(|lease| (lease.id, &lease.account)).collect();
+    ask_tasks(site, &still, &accounts).await?;
+    holders::check(site, &moving, placements, &sent).await
+}
+
+/// Asks each task once what became of those whose move does not show. Only a failure that is named proves something.
+async fn ask_tasks(site: &Site, still: &[&Sent], accounts: &HashMap<LeaseId, &AccountId>) -> Result<(), StoreError> {
+    let mut tasks: BTreeMap<&str, Vec<&Sent>> = BTreeMap::new();
+    for sent in still {
+        if let Some(task) = &sent.task {
+            tasks.entry(task).or_default().push(sent);
+        }
+    }
+    let mut happened = Vec::new();
+    for (task, attempts) in tasks {
+        let report = match site.provider().poll_task(&TaskId::new(task), Priority::Evidence).await {
+            Ok(Some(report)) => report,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::debug!(%error, "a task cannot be asked");
+                continue;
+            }
+        };
+        for sent in attempts {
+            let Some(answer) = answers::failed_in_task(&report, &sent.address) else { continue };
+            let Some(account) = accounts.get(&sent.lease) else { continue };
+            let attempt = Written { lease: sent.lease, number: sent.number, account: (*account).clone() };
+            happened.push(answers::answered(&attempt, answer, None, site.ledger().now()));
+        }
+    }
+    site.ledger().turn("attempt.task", &happened).await.map(drop)
+}
