@@ -107,7 +107,8 @@ impl Care {
         if !first {
             return Ok(Some(Reset::Done));
         }
-        let answer = boundary!("provider", "reset", site.provider().reset_factor(&subject.account, email, Priority::Evidence).await);
+        let answer =
+            boundary!("provider", "reset", site.provider().reset_factor(&subject.account, email, Priority::Evidence).await);
         match answer {
             Ok(ProviderReset::Done) => Ok(Some(Reset::Done)),
             Ok(ProviderReset::Person(_)) => Ok(Some(person(site, subject, email))),
@@ -120,7 +121,9 @@ impl Care {
             }
             Err(error) => Ok(Some(Reset::PersonNeeded {
                 page: String::new(),
-                how: format!("Whether the old factor was removed is not known ({error}). Look at the account; if it is still there, remove it by hand."),
+                how: format!(
+                    "Whether the old factor was removed is not known ({error}). Look at the account; if it is still there, remove it by hand."
+                ),
             })),
         }
     }
@@ -135,10 +138,14 @@ impl Care {
         let capabilities = site.provider().capabilities();
         let mut cleaned = Cleaned::default();
         if !capabilities.sessions {
-            cleaned.cannot.push("sign-ins that were made in the window stay open: the provider has no call that ends them".into());
+            cleaned
+                .cannot
+                .push("sign-ins that were made in the window stay open: the provider has no call that ends them".into());
         }
         if !capabilities.tokens {
-            cleaned.cannot.push("programs' tokens that were made in the window stay valid: the provider has no call that lists them".into());
+            cleaned.cannot.push(
+                "programs' tokens that were made in the window stay valid: the provider has no call that lists them".into(),
+            );
             return Ok(Some(cleaned));
         }
         let tokens = match site.provider().list_tokens(&subject.account, Priority::Evidence).await {
@@ -151,7 +158,11 @@ impl Care {
         };
         let window = window(&kept);
         for token in tokens.iter().filter(|token| made_in(token, window)) {
-            match boundary!("provider", "clean", site.provider().delete_token(&subject.account, &token.id, Priority::Evidence).await) {
+            match boundary!(
+                "provider",
+                "clean",
+                site.provider().delete_token(&subject.account, &token.id, Priority::Evidence).await
+            ) {
                 Ok(()) => cleaned.revoked.push(format!("token {:?}", token.label)),
                 Err(error) if is_final(&error) => cleaned.cannot.push(format!("token {:?}: {error}", token.label)),
                 Err(_) => return Ok(None),
@@ -175,7 +186,9 @@ impl Care {
         let open = leases::kept(self.ledger.db(), subject.lease).await?.is_some_and(|kept| kept.lease.is_open());
         if contain && open && capabilities.disabled_account_movable == Some(false) {
             self.return_first(subject, reason).await?;
-            return Ok(Contained::Problem("a disabled account could not be moved, so it is returned first; ask again once its lease has ended".into()));
+            return Ok(Contained::Problem(
+                "a disabled account could not be moved, so it is returned first; ask again once its lease has ended".into(),
+            ));
         }
         let call = async {
             if contain {
@@ -200,7 +213,10 @@ impl Care {
 fn person(site: &Site, subject: &Subject, email: &Email) -> Reset {
     match site.provider().reset_instruction(&subject.account, email) {
         Some(instruction) => Reset::PersonNeeded { page: instruction.page.to_string(), how: instruction.how },
-        None => Reset::PersonNeeded { page: String::new(), how: "Remove the account's second factor on the provider's own page.".into() },
+        None => Reset::PersonNeeded {
+            page: String::new(),
+            how: "Remove the account's second factor on the provider's own page.".into(),
+        },
     }
 }
 

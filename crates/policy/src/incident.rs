@@ -128,6 +128,22 @@ impl Incident {
         }
     }
 
+    /// What an operator did to many at once.
+    pub fn announcement(id: IncidentId, organisation: &OrganisationId, kind: &'static str, sentence: String) -> Self {
+        Self {
+            id,
+            organisation: organisation.clone(),
+            account: None,
+            lease: None,
+            kind,
+            matter: format!("{kind}:{id}"),
+            sentence,
+            next_action: "none".into(),
+            next_at: None,
+            safe_action: "ask whoever did it".into(),
+        }
+    }
+
     /// A lend came with a grant that recovery did not sign.
     pub fn bad_grant(lease: LeaseId, id: IncidentId, organisation: &OrganisationId, account: &AccountId, why: &str) -> Self {
         Self {

@@ -34,7 +34,11 @@ impl Site {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn open(organisation: Organisation, provider: Arc<dyn IdentityProvider>, ledger: Ledger) -> Result<Self, StoreError> {
+    pub async fn open(
+        organisation: Organisation,
+        provider: Arc<dyn IdentityProvider>,
+        ledger: Ledger,
+    ) -> Result<Self, StoreError> {
         let state = organisation::store::read(ledger.db(), &organisation.id).await?;
         let silent = AtomicBool::new(state.unreachable_since.is_some());
         Ok(Self { organisation, provider, ledger, silent, answered: Notify::new() })

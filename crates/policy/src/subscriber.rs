@@ -84,8 +84,7 @@ impl LendHandler {
             .filter_map(|command| {
                 let lease = command.grant.lease;
                 let (_, payload) = payloads.iter().find(|(id, _)| *id == lease)?;
-                let waiting =
-                    Waiting { lease, command: payload.clone(), message: command.message, trace: command.trace.clone() };
+                let waiting = Waiting { lease, command: payload.clone(), message: command.message, trace: command.trace.clone() };
                 Some((&command.grant.organisation, waiting))
             })
             .collect();

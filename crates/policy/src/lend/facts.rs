@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use homeward_provider::{AccountRecord, Holder, IdentityProvider, Priority, ProviderError, Search};
 use homeward_types::diagnosis::{OpenLease, Outcome};
-use homeward_types::{AccountId, Email, Factor, Facts, Grant, Organisation, Placement, PlacementVersion, PolicyId, Timestamp, diagnose};
+use homeward_types::{
+    AccountId, Email, Factor, Facts, Grant, Organisation, Placement, PlacementVersion, PolicyId, Timestamp, diagnose,
+};
 
 /// What the provider says of accounts now.
 #[derive(Debug, Clone, Default)]

@@ -127,7 +127,12 @@ pub async fn wait_no_more(tx: &mut Tx, leases: &[LeaseId]) -> Result<(), StoreEr
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn quarantine(tx: &mut Tx, organisation: &OrganisationId, addresses: &[Email], now: Timestamp) -> Result<(), StoreError> {
+pub async fn quarantine(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    addresses: &[Email],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if addresses.is_empty() {
         return Ok(());
     }

@@ -121,12 +121,20 @@ impl Handler for CareHandler {
     }
 }
 
-fn done(order: &Order, event: &str, action: &'static str, payload: &impl prost::Message, detail: serde_json::Value, now: Timestamp) -> Done {
+fn done(
+    order: &Order,
+    event: &str,
+    action: &'static str,
+    payload: &impl prost::Message,
+    detail: serde_json::Value,
+    now: Timestamp,
+) -> Done {
     let (subject, envelope) = (&order.subject, &order.received.envelope);
     let key = format!("{}:{event}:{}", subject.lease, envelope.id);
-    let message = NewMessage::new(format!("policy.event.{event}.v1"), subject.organisation.clone(), subject.lease.uuid(), key, payload)
-        .caused_by(envelope.id)
-        .within(order.received.trace());
+    let message =
+        NewMessage::new(format!("policy.event.{event}.v1"), subject.organisation.clone(), subject.lease.uuid(), key, payload)
+            .caused_by(envelope.id)
+            .within(order.received.trace());
     let entry = Entry::new(now, &subject.organisation, envelope.sender.clone(), action, subject.lease.to_string())
         .detail(detail)
         .trace(order.received.trace().trace_id().map(ToOwned::to_owned));
@@ -179,7 +187,14 @@ fn contain_done(order: &Order, contain: bool, contained: Contained, now: Timesta
         contained: is_contained,
         problem,
     };
-    let mut done = done(order, "account-contained", "account.contain", &payload, json!({ "contain": contain, "done": contained == Contained::Done }), now);
+    let mut done = done(
+        order,
+        "account-contained",
+        "account.contain",
+        &payload,
+        json!({ "contain": contain, "done": contained == Contained::Done }),
+        now,
+    );
     if contained == Contained::Done {
         done.happened = Some(Happened::by_policy(subject.lease, Event::Contained(contain)));
     }

@@ -22,13 +22,15 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub async fn count_accounts(site: Arc<Site>, shutdown: CancellationToken) {
     loop {
         let wait = match organisation::store::read(site.ledger().db(), site.id()).await {
-            Ok(state) => match state.counted_at.map(|at| after(at, GOOD) - site.ledger().now()).and_then(|left| left.to_std().ok()) {
-                Some(left) => left,
-                None => tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    counted = count(&site) => if counted { GOOD } else { AGAIN },
-                },
-            },
+            Ok(state) => {
+                match state.counted_at.map(|at| after(at, GOOD) - site.ledger().now()).and_then(|left| left.to_std().ok()) {
+                    Some(left) => left,
+                    None => tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        counted = count(&site) => if counted { GOOD } else { AGAIN },
+                    },
+                }
+            }
             Err(_) => AGAIN,
         };
         tokio::select! {

@@ -43,7 +43,10 @@ pub async fn read_accounts(site: Arc<Site>, shutdown: CancellationToken) {
                 let site = Arc::clone(&site);
                 flights.spawn(async move {
                     if let Err(error) = look(&site, due).await {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "what was read cannot be kept; it is read again");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "what was read cannot be kept; it is read again"
+                        );
                     }
                     drop(permit);
                 });
@@ -117,9 +120,7 @@ async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
     for kept in &due {
         happened.extend(home_lost(site, &kept.lease));
         let event = match placements.get(&kept.lease.account) {
-            Some(placement) => {
-                Some(Event::Read { reading: Reading::of(placement, site.organisation(), &kept.lease), trust })
-            }
+            Some(placement) => Some(Event::Read { reading: Reading::of(placement, site.organisation(), &kept.lease), trust }),
             None => missing(site, &kept.lease, trust).await,
         };
         happened.extend(event.map(|event| Happened::by_policy(kept.lease.id, event)));
@@ -141,9 +142,7 @@ async fn missing(site: &Site, lease: &Lease, trust: VersionTrust) -> Option<Even
     let look = next_look(lease, begun_at);
     match site.provider().presence(&lease.account, look.into(), Priority::Evidence).await {
         Ok(Presence::NotFound | Presence::NotManaged) => Some(Event::Missed { look, begun_at }),
-        Ok(Presence::Managed) => {
-            Some(Event::Read { reading: Reading { place: Place::Nowhere, version: None, begun_at }, trust })
-        }
+        Ok(Presence::Managed) => Some(Event::Read { reading: Reading { place: Place::Nowhere, version: None, begun_at }, trust }),
         Err(error) => {
             tracing::warn!(%error, lease = %lease.id, "whether an account is still there cannot be said");
             None
@@ -175,11 +174,8 @@ async fn follow_up(
     }
     let ids: Vec<LeaseId> = moving.iter().map(|lease| lease.id).collect();
     let sent = leases::last_sent(site.ledger().db(), &ids).await?;
-    let now_in: HashMap<LeaseId, &State> = outcomes
-        .iter()
-        .filter_map(|outcome| outcome.kept.as_ref())
-        .map(|kept| (kept.lease.id, &kept.lease.state))
-        .collect();
+    let now_in: HashMap<LeaseId, &State> =
+        outcomes.iter().filter_map(|outcome| outcome.kept.as_ref()).map(|kept| (kept.lease.id, &kept.lease.state)).collect();
     let still: Vec<&Sent> = moving
         .iter()
         .filter(|lease| now_in.get(&lease.id).is_some_and(|state| **state == lease.state))

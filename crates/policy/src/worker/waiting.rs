@@ -39,8 +39,10 @@ async fn again(site: &Site, intake: &Intake) -> Result<(), IntakeError> {
     }
     let mut done: Vec<LeaseId> = waiting.iter().map(|waiting| waiting.lease).collect();
     // What was kept could be decoded when it came.
-    let commands: Vec<Command> =
-        waiting.into_iter().filter_map(|waiting| decode_lend(&waiting.command, waiting.message, None, waiting.trace).ok()).collect();
+    let commands: Vec<Command> = waiting
+        .into_iter()
+        .filter_map(|waiting| decode_lend(&waiting.command, waiting.message, None, waiting.trace).ok())
+        .collect();
     let undecided = intake.admit(commands).await?;
     done.retain(|lease| undecided.iter().all(|command| command.grant.lease != *lease));
     transaction!(db, "waiting_lend.done", async |tx| -> Result<(), StoreError> { lend::store::wait_no_more(tx, &done).await })?;

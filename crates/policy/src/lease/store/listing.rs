@@ -28,6 +28,26 @@ pub async fn kept(db: &Database, id: LeaseId) -> Result<Option<Kept>, StoreError
     row.map(Kept::try_from).transpose()
 }
 
+/// Leases by id; unknown ids are missing.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn all_kept(db: &Database, ids: &[LeaseId]) -> Result<Vec<Kept>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<LeaseRow> = on!(db, pool : D => {
+        let mut select = QueryBuilder::<D>::new("SELECT * FROM lease WHERE id IN (");
+        let mut values = select.separated(", ");
+        for id in ids {
+            values.push_bind(id.uuid());
+        }
+        select.push(")");
+        select.build_query_as().persistent(false).fetch_all(pool).await
+    })?;
+    rows.into_iter().map(Kept::try_from).collect()
+}
+
 /// Leases of an organisation, newest first, before `before`.
 ///
 /// # Errors
@@ -226,4 +246,15 @@ pub async fn known(db: &Database, ids: &[LeaseId]) -> Result<HashSet<LeaseId>, S
         select.build_query_scalar().persistent(false).fetch_all(pool).await
     })?;
     Ok(known.into_iter().map(LeaseId::from_uuid).collect())
+}
+
+/// Leases that were opened and have ended, after this moment and id, in that order.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn ended_since(db: &Database, after: (Timestamp, LeaseId), most: i64) -> Result<Vec<crate::lease::Lease>, StoreError> {
+    let rows: Vec<LeaseRow> = on!(db, pool => sqlx::query_as("SELECT * FROM lease WHERE ended_at IS NOT NULL \
+        AND end_kind <> 'never_lent' AND (ended_at, id) > ($1, $2) ORDER BY ended_at, id LIMIT $3")
+        .bind(after.0).bind(after.1.uuid()).bind(most).fetch_all(pool).await)?;
+    rows.into_iter().map(|row| Kept::try_from(row).map(|kept| kept.lease)).collect()
 }

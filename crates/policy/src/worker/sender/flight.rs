@@ -82,14 +82,19 @@ impl Flight {
         match self.mark(&markings).await {
             Ok(marked) => self.write(&marked, &markings).await,
             // Nothing was marked, so nothing may be written: the claim's end frees the attempts.
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, kind = self.kind.name(), "attempts could not be marked, nothing was sent"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                kind = self.kind.name(),
+                "attempts could not be marked, nothing was sent"
+            ),
         }
     }
 
     /// The addresses, read by account id immediately before (moves are keyed by e-mail).
     async fn addresses(&self) -> Option<HashMap<AccountId, Placement>> {
         let accounts: Vec<AccountId> = self.batch.iter().map(|candidate| candidate.account.clone()).collect();
-        let read = boundary!("provider", self.kind.name(), self.site.provider().read_placements(&accounts, self.priority()).await);
+        let read =
+            boundary!("provider", self.kind.name(), self.site.provider().read_placements(&accounts, self.priority()).await);
         self.site.heard(read.as_ref().err()).await;
         match read {
             Ok(placements) => Some(placements.into_iter().map(|placement| (placement.account.clone(), placement)).collect()),
@@ -113,7 +118,12 @@ impl Flight {
             Kind::Return if *policy != candidate.home && organisation.protects(policy) => return Way::Later,
             Kind::Return => &candidate.home,
         };
-        Way::Write(Marking { lease: candidate.lease, number: candidate.number, address: address.clone(), destination: to.clone() })
+        Way::Write(Marking {
+            lease: candidate.lease,
+            number: candidate.number,
+            address: address.clone(),
+            destination: to.clone(),
+        })
     }
 
     fn give_up(&self, candidate: &Candidate) -> Happened {
@@ -214,14 +224,20 @@ impl Flight {
 
     /// Keeps the answers. If the database refuses for long, the claims run out and the attempts are unknown, as after a crash.
     async fn keep(&self, happened: &[Happened]) {
-        for (kind, answer) in happened.iter().filter_map(|what| answers::name(&what.event).map(|answer| (self.kind.name(), answer))) {
+        for (kind, answer) in
+            happened.iter().filter_map(|what| answers::name(&what.event).map(|answer| (self.kind.name(), answer)))
+        {
             self.ledger().meters().answered(kind, answer, 1);
         }
         for _ in 0..10 {
             match self.ledger().turn("attempt.answer", happened).await {
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, kind = self.kind.name(), "answers cannot be kept yet");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        kind = self.kind.name(),
+                        "answers cannot be kept yet"
+                    );
                     tokio::time::sleep(REST).await;
                 }
             }

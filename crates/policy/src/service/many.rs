@@ -1,0 +1,103 @@
+//! What concerns many at once: returning by a filter, and the drain. Operators only, and each is announced.
+
+use std::collections::HashSet;
+
+use homeward_chassis::auth::Caller;
+use homeward_chassis::rpc::Refused;
+use homeward_proto::policy::v1;
+use homeward_proto::wire::parse;
+use homeward_store::audit::{self, Entry};
+use homeward_store::{StoreError, transaction};
+use homeward_types::{IncidentId, LeaseId, OrganisationId};
+use serde_json::json;
+
+use super::{PolicyRpc, database, invalid, reason};
+use crate::incident::Incident;
+use crate::lease::store::{self as leases, Kept};
+use crate::lease::{News, State};
+use crate::ledger::{Changes, Happened};
+use crate::organisation;
+
+/// Leases returned in one transaction.
+const BATCH: i64 = 100;
+
+impl PolicyRpc {
+    pub(super) async fn return_many(
+        &self,
+        caller: &Caller,
+        request: v1::ReturnLeasesRequest,
+    ) -> Result<v1::ReturnLeasesResponse, Refused> {
+        let id = self.site(&request.organisation)?.id().clone();
+        let why = reason(caller, &request.reason)?;
+        let wanted = request.leases.iter().map(|lease| parse("leases", lease)).collect::<Result<HashSet<LeaseId>, _>>();
+        let wanted = wanted.map_err(|error| invalid(&error))?;
+        let what = match (wanted.is_empty(), request.only_overdue) {
+            (true, true) => "all that are overdue".to_owned(),
+            (true, false) => "all of them".to_owned(),
+            (false, _) => format!("{} that were named", wanted.len()),
+        };
+        self.announce(caller, &id, "returning_many", format!("{why} (asks for the return of open leases: {what})")).await?;
+        let due_before = request.only_overdue.then(|| self.ledger.now());
+        let (mut returning, mut after) = (0, None);
+        loop {
+            let ids =
+                leases::open_ids(self.ledger.db(), &id, due_before, after, BATCH).await.map_err(|error| database(&error))?;
+            let Some(last) = ids.last().copied() else { return Ok(v1::ReturnLeasesResponse { returning }) };
+            after = Some(last);
+            let ids = ids.into_iter().filter(|id| wanted.is_empty() || wanted.contains(id)).collect();
+            returning += self.return_batch(caller, ids, &why).await.map_err(|error| database(&error))?;
+        }
+    }
+
+    async fn return_batch(&self, caller: &Caller, ids: Vec<LeaseId>, why: &str) -> Result<i64, StoreError> {
+        let kept = leases::all_kept(self.ledger.db(), &ids).await?;
+        let asked: Vec<Happened> = kept
+            .iter()
+            .filter(|kept| matches!(kept.lease.state, State::Opening | State::Active))
+            .map(|kept: &Kept| self.return_asked(caller, kept, why.to_owned()))
+            .collect();
+        let outcomes = self.ledger.turn("lease.return_many", &asked).await?;
+        Ok(outcomes.iter().filter(|outcome| outcome.news == Some(News::Returning)).count().try_into().unwrap_or(i64::MAX))
+    }
+
+    pub(super) async fn drain(&self, caller: &Caller, request: v1::SetDrainRequest) -> Result<v1::SetDrainResponse, Refused> {
+        let id = self.site(&request.organisation)?.id().clone();
+        let why = reason(caller, &request.reason)?;
+        let by = caller.person().id.to_string();
+        let now = self.ledger.now();
+        transaction!(self.ledger.db(), "organisation.drain", async |tx| -> Result<(), StoreError> {
+            organisation::store::drain(tx, &id, request.drain, &by, &why, now).await
+        })
+        .map_err(|error| database(&error))?;
+        let what = if request.drain { "begins a drain: no new lends, returns go on" } else { "ends the drain" };
+        self.announce(caller, &id, "drain", format!("{why} ({what})")).await?;
+        if let (false, Some(bells)) = (request.drain, self.ledger.belfry().of(&id)) {
+            bells.lend.notify_one();
+        }
+        Ok(v1::SetDrainResponse { draining: request.drain })
+    }
+
+    /// Everyone hears of what concerns many, and the audit log keeps it.
+    async fn announce(
+        &self,
+        caller: &Caller,
+        organisation: &OrganisationId,
+        kind: &'static str,
+        sentence: String,
+    ) -> Result<(), Refused> {
+        let id = IncidentId::new(self.ledger.clock());
+        let incident = Incident::announcement(id, organisation, kind, sentence);
+        let changes = transaction!(self.ledger.db(), "incident.announce", async |tx| -> Result<Changes, StoreError> {
+            let now = self.ledger.now();
+            let entry =
+                Entry::new(now, organisation, caller.person().id.to_string(), "organisation.announce", organisation.to_string())
+                    .detail(json!({ "kind": kind }))
+                    .personal(incident.sentence.clone());
+            audit::record(tx, &[entry]).await?;
+            self.ledger.apply(tx, &[], vec![incident.clone()], now).await
+        })
+        .map_err(|error| database(&error))?;
+        self.ledger.committed(changes);
+        Ok(())
+    }
+}
