@@ -1,0 +1,88 @@
+//! Since when a provider has not answered.
+
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use homeward_provider::{ErrorClass, ProviderError};
+use homeward_store::{Database, StoreError};
+use homeward_types::{Clock, OrganisationId, Timestamp};
+
+/// Remembers it, over restarts too. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Silence(Arc<Inner>);
+
+struct Inner {
+    db: Database,
+    clock: Arc<dyn Clock>,
+    since: Mutex<BTreeMap<OrganisationId, Timestamp>>,
+}
+
+impl Silence {
+    /// What was known when the service stopped.
+    pub async fn load(db: Database, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let since = Mutex::new(store::load(&db).await?);
+        Ok(Self(Arc::new(Inner { db, clock, since })))
+    }
+
+    /// Since when; `None` while it answers.
+    pub fn since(&self, organisation: &OrganisationId) -> Option<Timestamp> {
+        self.lock().get(organisation).copied()
+    }
+
+    /// Takes in how a call went.
+    pub async fn heard<T>(&self, organisation: &OrganisationId, answer: &Result<T, ProviderError>) {
+        match answer {
+            Ok(_) => self.broken(organisation).await,
+            Err(error) if is_silence(error) => self.begun(organisation, error).await,
+            Err(_) => {}
+        }
+    }
+
+    /// Takes in that no answer came in time.
+    pub async fn unheard(&self, organisation: &OrganisationId) {
+        let error = ProviderError::new("any", ErrorClass::Retry { after: std::time::Duration::ZERO }, None, "no answer in time");
+        self.begun(organisation, &error).await;
+    }
+
+    async fn broken(&self, organisation: &OrganisationId) {
+        let Some(since) = self.lock().remove(organisation) else { return };
+        tracing::info!(%organisation, %since, "the provider answers again");
+        write_down(store::end(&self.0.db, organisation).await);
+    }
+
+    async fn begun(&self, organisation: &OrganisationId, error: &ProviderError) {
+        let now = self.0.clock.now();
+        {
+            let mut since = self.lock();
+            if since.contains_key(organisation) {
+                return;
+            }
+            since.insert(organisation.clone(), now);
+        }
+        tracing::warn!(%organisation, %error, "the provider does not answer");
+        write_down(store::begin(&self.0.db, organisation, now).await);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<OrganisationId, Timestamp>> {
+        self.0.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The memory is what counts; a restart that does not know it learns it anew.
+fn write_down(written: Result<(), StoreError>) {
+    if let Err(error) = written {
+        tracing::warn!(error = homeward_chassis::error_chain(&error), "cannot write down how long the provider has been silent");
+    }
+}
+
+/// Whether an error means that the provider cannot be asked at all. A used-up rate limit and a request that cannot be served
+/// are answers.
+fn is_silence(error: &ProviderError) -> bool {
+    match error.class {
+        ErrorClass::Retry { .. } => !error.is_for_the_rate(),
+        ErrorClass::PermanentForOrganisation | ErrorClass::Ambiguous => true,
+        ErrorClass::PermanentForAccount | ErrorClass::PermanentForPolicy => false,
+    }
+}
