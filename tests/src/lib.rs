@@ -1,3 +1,4 @@
-//! What the cross-service tests share: the sources as text, real processes, and the people who act in them.
+//! What the cross-service tests share: the sources as text, and the model of everything that moves an account.
 
+pub mod model;
 pub mod workspace;

@@ -1,0 +1,31 @@
+//! A model of everything that moves an account, for a checker that plays every interleaving.
+//!
+//! What decides is production code: [`decide`](homeward_policy::lease::decide) and
+//! [`may_be_sent`](homeward_policy::lease::Attempt::may_be_sent) for leases, [`plan`](homeward_saga::plan()) with
+//! [`RecoverySaga`](homeward_recovery::saga::RecoverySaga) for cases, [`diagnose`](homeward_types::diagnose) before a lend.
+//! What is modelled is what stands around them: the transactions of both databases, broker, provider, workers, time.
+//!
+//! - [`scale`]: time in ticks, seen from now; and what production is configured with.
+//! - [`place`]: the provider: where accounts are, writes under way, reads that lag.
+//! - [`lease_book`], [`case_book`]: rows of the two databases, by number; each distinct decision is asked of production once.
+//! - [`state`], [`action`]: what a moment is, and what can happen next.
+//! - [`policy`], [`recovery`]: the actors around the decisions.
+//! - [`fault`]: what goes wrong, counted by kind. [`mutation`]: what a programmer could get wrong.
+//! - [`law`]: what must hold in every state. [`calm`]: from every state everyone comes home once faults end.
+//! - [`machine`]: all of it as a [`stateright::Model`].
+
+pub mod action;
+pub mod calm;
+pub mod case_book;
+pub mod fault;
+pub mod few;
+pub mod law;
+pub mod lease_book;
+pub mod machine;
+pub mod mutation;
+pub mod place;
+pub mod policy;
+pub mod recovery;
+pub mod scale;
+pub mod setup;
+pub mod state;

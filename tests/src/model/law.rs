@@ -1,0 +1,107 @@
+//! What must hold in every state.
+
+use super::lease_book::Stage;
+use super::machine::Machine;
+use super::place::Place;
+use super::state::State;
+
+/// One law. Each is a sentence of the procedure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Law {
+    /// An account that is out has an open lease (rules 1 and 4; under lateness within the limit, and unless released).
+    OutHasLease,
+    /// An account has at most one open lease (rule 9).
+    OneOpenLease,
+    /// A closed lease means that no later effect of ours takes the account out (rule 4; under lateness within the limit).
+    ClosedStaysClosed,
+    /// A lend is sent only under an open lease whose opening is known outside the database (rule 1).
+    LeaseFirst,
+    /// A lease goes forward only, and its end does not change (rule 2).
+    ForwardOnly,
+    /// A case that is past its return has no open lease (architecture: `return` ends by an end of the lease only).
+    CasePastReturn,
+    /// A case never believes older news over newer.
+    NewsForward,
+    /// News that the account was lent makes a case that is leaving ask for the return again, at once.
+    LateLentAsksReturn,
+    /// At most one lend of a lease may take effect (rule 4: an unknown lend is never sent again).
+    OneLend,
+    /// A lend is ready only while its lease is opening (architecture: a return turns `ready` into `void`).
+    NoReadyLend,
+    /// A lease leads to a mandatory policy (rule 7).
+    HomeProtects,
+}
+
+impl Law {
+    /// Every law.
+    pub const ALL: [Self; 11] = [
+        Self::OutHasLease,
+        Self::OneOpenLease,
+        Self::ClosedStaysClosed,
+        Self::LeaseFirst,
+        Self::ForwardOnly,
+        Self::CasePastReturn,
+        Self::NewsForward,
+        Self::LateLentAsksReturn,
+        Self::OneLend,
+        Self::NoReadyLend,
+        Self::HomeProtects,
+    ];
+
+    /// The law as a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::OutHasLease => "an account that is out has an open lease",
+            Self::OneOpenLease => "an account has at most one open lease",
+            Self::ClosedStaysClosed => "after a lease is closed no lend of it takes effect",
+            Self::LeaseFirst => "a lend is sent only under an open lease that is known outside the database",
+            Self::ForwardOnly => "a lease goes forward only",
+            Self::CasePastReturn => "a case that is past its return has no open lease",
+            Self::NewsForward => "a case never believes older news over newer",
+            Self::LateLentAsksReturn => "a case that is leaving asks for the return when it hears that the account was lent",
+            Self::OneLend => "at most one lend of a lease may take effect",
+            Self::NoReadyLend => "a lend is ready only while its lease is opening",
+            Self::HomeProtects => "a lease leads to a mandatory policy",
+        }
+    }
+
+    /// Whether the law holds.
+    pub fn holds(self, machine: &Machine, state: &State) -> bool {
+        if state.broken == Some(self) {
+            return false;
+        }
+        let leases = || (0..machine.setup.leases()).map(|lease| (lease, machine.leases.facts(state.leases[lease].row)));
+        let accounts = 0..machine.setup.accounts();
+        let open = |account: usize| {
+            leases().filter(|(lease, facts)| machine.setup.account_of(*lease) == account && facts.is_open()).count()
+        };
+        match self {
+            Self::OutHasLease => accounts.into_iter().all(|account| {
+                let one = &state.accounts[account];
+                !one.is_out() || one.released || one.beyond || open(account) > 0
+            }),
+            Self::OneOpenLease => accounts.into_iter().all(|account| open(account) <= 1),
+            Self::ClosedStaysClosed => leases().all(|(lease, facts)| {
+                let closed = facts.stage.is_some_and(|stage| matches!(stage, Stage::Closed(_) | Stage::Refused(_)));
+                !closed || !in_time(state, machine.setup.account_of(lease), lease)
+            }),
+            Self::CasePastReturn => (0..machine.setup.cases.len()).all(|case| {
+                let row = state.cases[case].row;
+                let past = row > 0 && machine.cases.facts(row).step == super::case_book::CaseStep::Past;
+                !past || !machine.leases.facts(state.leases[case].row).is_open()
+            }),
+            Self::OneLend => (0..machine.setup.leases()).all(|lease| {
+                let account = &state.accounts[machine.setup.account_of(lease)];
+                account.lends.iter().filter(|lend| usize::from(lend.lease) == lease).count() <= 1
+            }),
+            Self::NoReadyLend => leases().all(|(_, facts)| !facts.lend_ready || facts.stage == Some(Stage::Opening)),
+            Self::HomeProtects => leases().all(|(_, facts)| facts.home == Place::Home || !facts.is_open()),
+            Self::LeaseFirst | Self::ForwardOnly | Self::NewsForward | Self::LateLentAsksReturn => true,
+        }
+    }
+}
+
+/// A lend of this lease may still take effect within the limit.
+fn in_time(state: &State, account: usize, lease: usize) -> bool {
+    state.accounts[account].lends.iter().any(|lend| usize::from(lend.lease) == lease && lend.until.is_some())
+}

@@ -1,0 +1,458 @@
+//! The whole as a [`stateright::Model`]: which steps are possible, and what each leads to.
+
+use homeward_policy::lease::Kind;
+use stateright::{Model, Property};
+
+use super::action::Action;
+use super::calm::Calm;
+use super::case_book::{Arrives, CaseBook, CaseStep};
+use super::fault::{Fault, Faults, Pairs, Tally};
+use super::law::Law;
+use super::lease_book::{Happening, LeaseBook, Reply, Stage};
+use super::place::Place;
+use super::policy::Verdicts;
+use super::setup::Setup;
+use super::state::{Look, State, Why};
+
+/// A model of one size, and all that was learned while it ran.
+pub struct Machine {
+    /// Its bounds.
+    pub setup: Setup,
+    /// Policy's rows.
+    pub leases: LeaseBook,
+    /// Recovery's rows.
+    pub cases: CaseBook,
+    /// What production's diagnosis says before a lend.
+    pub verdicts: Verdicts,
+    /// What went wrong, in all runs together.
+    pub tally: Tally,
+    /// Which pairs of kinds went wrong in one run.
+    pub pairs: Pairs,
+    /// From which states everyone came home.
+    pub calm: Calm,
+}
+
+impl Machine {
+    /// A model that has not run.
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            leases: LeaseBook::new(setup.scale, setup.versions, setup.mutation),
+            cases: CaseBook::new(setup.scale, setup.mutation),
+            verdicts: Verdicts::new(&setup),
+            tally: Tally::default(),
+            pairs: Pairs::default(),
+            calm: Calm::default(),
+            setup,
+        }
+    }
+
+    /// Before anything happened.
+    pub fn first(&self) -> State {
+        let mut state = State { trust: (self.trusted(), self.trusted()), ..State::default() };
+        for case in 0..self.setup.cases.len() {
+            if self.may_begin(&state, case) {
+                self.begin(&mut state, case);
+            }
+        }
+        state
+    }
+
+    fn trusted(&self) -> bool {
+        self.setup.versions == super::place::Versions::Trusted
+    }
+
+    /// Whether this kind of trouble may happen now.
+    pub fn may(&self, state: &State, kind: Fault) -> bool {
+        let room = self.setup.kinds_in_a_run.is_none_or(|most| state.faults.holds(kind) || state.faults.len() < most);
+        let alive = kind != Fault::Crash || self.setup.kinds_in_a_run.is_none() || state.crashes < self.setup.crashes;
+        self.setup.faults.holds(kind) && room && alive
+    }
+
+    /// Trouble happens.
+    pub fn trouble(&self, state: &mut State, kind: Fault) {
+        self.tally.count(kind);
+        if self.setup.kinds_in_a_run.is_some() {
+            state.faults = state.faults.with(kind);
+            state.crashes += u8::from(kind == Fault::Crash);
+            self.pairs.note(state.faults);
+        }
+    }
+
+    fn steps(&self, state: &State, steps: &mut Vec<Action>) {
+        if state.broken.is_some() {
+            return;
+        }
+        self.provider_steps(state, steps);
+        self.recovery_steps(state, steps);
+        self.policy_steps(state, steps);
+        if self.may_pass(state) {
+            steps.push(Action::Time);
+        }
+    }
+
+    fn provider_steps(&self, state: &State, steps: &mut Vec<Action>) {
+        for at in 0..self.setup.accounts() {
+            let (account, number) = (&state.accounts[at], small(at));
+            for (nth, lend) in account.lends.iter().enumerate() {
+                let nth = small(nth);
+                steps.push(Action::LendLands(number, nth));
+                if self.may(state, Fault::NeverApplied) {
+                    steps.push(Action::LendVanishes(number, nth));
+                }
+                if lend.until == Some(0) && self.may(state, Fault::LendBeyond) {
+                    steps.push(Action::LendBeyond(number, nth));
+                }
+            }
+            if self.return_may_land(state, at) {
+                steps.push(Action::ReturnLands(number));
+            }
+            if self.setup.persons.hand && !state.handed {
+                steps.push(Action::Hand(number));
+            }
+        }
+    }
+
+    fn return_may_land(&self, state: &State, account: usize) -> bool {
+        let account = &state.accounts[account];
+        let Some(age) = account.returning else { return false };
+        account.shown.place != Place::Home && self.lateness(age).is_none_or(|kind| self.may(state, kind))
+    }
+
+    /// What kind of trouble a return is that takes effect so long after it was sent.
+    fn lateness(&self, age: i8) -> Option<Fault> {
+        match age {
+            0 => None,
+            age if age <= self.setup.scale.late_limit => Some(Fault::ReturnLate),
+            _ => Some(Fault::ReturnBeyond),
+        }
+    }
+
+    fn recovery_steps(&self, state: &State, steps: &mut Vec<Action>) {
+        for at in 0..self.setup.cases.len() {
+            let (case, number) = (&state.cases[at], small(at));
+            if case.row == 0 {
+                if self.may_begin(state, at) {
+                    steps.push(Action::Begin(number));
+                }
+                continue;
+            }
+            self.message_steps(state, at, steps);
+            let facts = self.cases.facts(case.row);
+            if !self.may_arrive(state, at) {
+                continue;
+            }
+            if facts.due.is_some_and(|due| due <= 0) {
+                steps.push(Action::CaseTick(number));
+            }
+            if facts.step != CaseStep::Past {
+                if self.setup.persons.cancel && self.cases.plan(case.row, Arrives::Cancelled).changed {
+                    steps.push(Action::Cancel(number));
+                }
+                if self.setup.persons.enrol && facts.step == CaseStep::Help {
+                    steps.push(Action::Enrol(number));
+                }
+            }
+        }
+        for at in 0..state.held.len() {
+            steps.push(Action::Write(small(at)));
+            if self.may(state, Fault::Crash) {
+                steps.push(Action::CoordinatorDies(small(at)));
+            }
+        }
+    }
+
+    fn message_steps(&self, state: &State, at: usize, steps: &mut Vec<Action>) {
+        let (case, number) = (&state.cases[at], small(at));
+        let (loss, twice) = (self.may(state, Fault::Loss), self.may(state, Fault::Duplicate));
+        if case.lend {
+            if self.lend_may_arrive(state, at) {
+                steps.push(Action::LendArrives(number));
+            }
+            if loss {
+                steps.push(Action::LendLost(number));
+            }
+        }
+        if case.bring_home && (!case.lend || self.may(state, Fault::Reorder)) {
+            steps.push(Action::ReturnArrives(number, false));
+            if twice {
+                steps.push(Action::ReturnArrives(number, true));
+            }
+        }
+        if case.bring_home && loss {
+            steps.push(Action::ReturnLost(number));
+        }
+        let arrive = self.may_arrive(state, at);
+        for nth in 0..case.news.len() {
+            let in_order = nth == 0 || self.may(state, Fault::Reorder);
+            if in_order && arrive {
+                steps.push(Action::NewsArrives(number, small(nth), false));
+                if twice {
+                    steps.push(Action::NewsArrives(number, small(nth), true));
+                }
+            }
+            if loss {
+                steps.push(Action::NewsLost(number, small(nth)));
+            }
+        }
+    }
+
+    fn policy_steps(&self, state: &State, steps: &mut Vec<Action>) {
+        for (nth, look) in state.looks.iter().enumerate() {
+            self.look_steps(state, small(nth), *look, steps);
+        }
+        for (nth, busy) in state.workers.iter().enumerate() {
+            self.answer_steps(state, small(nth), busy.kind, usize::from(busy.lease), steps);
+        }
+        for at in 0..self.setup.leases() {
+            let (lease, number) = (&state.leases[at], small(at));
+            if lease.row == 0 {
+                continue;
+            }
+            let facts = self.leases.facts(lease.row);
+            if !lease.confirmed && facts.is_open() {
+                steps.push(Action::Confirm(number));
+            }
+            if state.workers.len() < self.setup.workers {
+                let marks = [Kind::Lend, Kind::Return].into_iter().filter(|kind| self.may_mark(state, at, *kind));
+                steps.extend(marks.map(|kind| Action::Mark(number, kind)));
+            }
+            if facts.tick_at.is_some_and(|tick_at| tick_at <= 0) {
+                steps.push(Action::LeaseTick(number));
+            }
+            let releasable = matches!(facts.stage, Some(Stage::Active | Stage::Closing | Stage::Settling));
+            if self.setup.persons.release && releasable && self.leases.happen(lease.row, Happening::Released).changed {
+                steps.push(Action::Release(number));
+            }
+        }
+        for account in 0..self.setup.accounts() {
+            if let Some(why) = self.may_look(state, account) {
+                steps.push(if why == Why::Census {
+                    Action::CensusLooks(small(account))
+                } else {
+                    Action::PatrolLooks(small(account))
+                });
+            }
+        }
+    }
+
+    fn look_steps(&self, state: &State, nth: u8, look: Look, steps: &mut Vec<Action>) {
+        let account = &state.accounts[usize::from(look.account)];
+        let asked = matches!(look.why, Why::Lend { .. });
+        for (seen, behind) in account.visible(look.begun, &self.setup.scale) {
+            if behind && !self.may(state, Fault::StaleRead) {
+                continue;
+            }
+            steps.push(Action::LookEnds { look: nth, seen, behind, again: false });
+            if asked && self.may(state, Fault::Duplicate) {
+                steps.push(Action::LookEnds { look: nth, seen, behind, again: true });
+            }
+        }
+    }
+
+    fn answer_steps(&self, state: &State, nth: u8, kind: Kind, lease: usize, steps: &mut Vec<Action>) {
+        steps.push(Action::Answer(nth, Reply::Accepted));
+        if self.may(state, Fault::Timeout) {
+            steps.push(Action::Answer(nth, Reply::Unknown));
+        }
+        let account = &state.accounts[self.setup.account_of(lease)];
+        let under_way = account.lends.iter().any(|lend| usize::from(lend.lease) == lease && lend.until.is_some());
+        if kind == Kind::Return || under_way {
+            steps.push(Action::Answer(nth, Reply::Refused));
+            if kind == Kind::Lend {
+                steps.push(Action::Answer(nth, Reply::Impossible));
+            }
+        }
+        if self.may(state, Fault::Crash) {
+            steps.push(Action::WorkerDies(nth));
+        }
+    }
+
+    /// Time stands still for what must happen first.
+    fn may_pass(&self, state: &State) -> bool {
+        let late = self.may(state, Fault::LendLate);
+        let accounts = &state.accounts[..self.setup.accounts()];
+        accounts.iter().all(|account| {
+            let lends = account.lends.iter().all(|lend| match lend.until {
+                Some(until) => late && until > 0,
+                None => true,
+            });
+            let returns =
+                account.returning != Some(0) || account.shown.place == Place::Home || self.may(state, Fault::ReturnLate);
+            lends && returns
+        })
+    }
+
+    /// A tick passes.
+    pub fn pass(&self, state: &mut State) {
+        let scale = &self.setup.scale;
+        for account in &mut state.accounts[..self.setup.accounts()] {
+            account.age(scale);
+            let too_late = account.returning.and_then(|age| self.lateness(age));
+            if too_late.is_some_and(|kind| !self.setup.faults.holds(kind)) {
+                account.returning = None;
+            }
+        }
+        for lease in &mut state.leases[..self.setup.leases()] {
+            lease.row = self.leases.older(lease.row);
+        }
+        for case in &mut state.cases[..self.setup.cases.len()] {
+            case.not_after = (case.not_after - 1).max(0);
+            if case.row > 0 {
+                case.row = self.cases.older(case.row);
+            }
+        }
+        for look in state.looks.as_mut_slice() {
+            look.begun -= 1;
+        }
+        // Decisions were made as of a moment that is over: they are made again.
+        state.held.clear();
+        state.looks.retain(|look| look.begun >= -scale.look);
+    }
+
+    fn step(&self, state: &mut State, action: Action) {
+        match action {
+            Action::Time => self.pass(state),
+            Action::LendLands(account, nth) => self.lend_lands(state, usize::from(account), usize::from(nth)),
+            Action::LendVanishes(account, nth) => {
+                self.trouble(state, Fault::NeverApplied);
+                state.accounts[usize::from(account)].lends.remove(usize::from(nth));
+            }
+            Action::LendBeyond(account, nth) => {
+                self.trouble(state, Fault::LendBeyond);
+                let account = &mut state.accounts[usize::from(account)];
+                account.lends.as_mut_slice()[usize::from(nth)].until = None;
+                account.beyond = true;
+            }
+            Action::ReturnLands(account) => {
+                let account = usize::from(account);
+                if let Some(kind) = state.accounts[account].returning.and_then(|age| self.lateness(age)) {
+                    self.trouble(state, kind);
+                }
+                state.accounts[account].moved(Place::Home);
+            }
+            Action::Hand(account) => {
+                state.handed = true;
+                state.accounts[usize::from(account)].moved(Place::Elsewhere);
+            }
+            Action::Begin(_)
+            | Action::LendLost(_)
+            | Action::ReturnLost(_)
+            | Action::NewsArrives(..)
+            | Action::NewsLost(..)
+            | Action::CaseTick(_)
+            | Action::Cancel(_)
+            | Action::Enrol(_)
+            | Action::Write(_)
+            | Action::CoordinatorDies(_) => self.recovery_acts(state, action),
+            Action::LendArrives(_)
+            | Action::LookEnds { .. }
+            | Action::ReturnArrives(..)
+            | Action::Confirm(_)
+            | Action::Mark(..)
+            | Action::Answer(..)
+            | Action::WorkerDies(_)
+            | Action::PatrolLooks(_)
+            | Action::CensusLooks(_)
+            | Action::LeaseTick(_)
+            | Action::Release(_) => self.policy_acts(state, action),
+        }
+    }
+
+    fn lend_lands(&self, state: &mut State, account: usize, nth: usize) {
+        let effect = state.accounts[account].lends.remove(nth);
+        let scale = &self.setup.scale;
+        // Marked when there were `claim + late_limit` ticks left.
+        if effect.until.is_some_and(|until| until < scale.claim + scale.late_limit) {
+            self.trouble(state, Fault::LendLate);
+        }
+        state.accounts[account].moved(Place::Recovery);
+    }
+
+    /// Leaves out what cannot matter to anything that follows.
+    pub fn tidy(&self, state: &mut State) {
+        for (number, account) in state.accounts[..self.setup.accounts()].iter_mut().enumerate() {
+            let looks = state.looks.iter().filter(|look| usize::from(look.account) == number);
+            let oldest = looks.map(|look| look.begun).min().unwrap_or(0);
+            account.forget(oldest, &self.setup.scale);
+        }
+        state.workers.as_mut_slice().sort_unstable();
+        state.looks.as_mut_slice().sort_unstable();
+        state.held.as_mut_slice().sort_unstable();
+        for case in 0..self.setup.cases.len() {
+            self.tidy_news(state, case);
+        }
+        self.tidy_versions(state);
+    }
+
+    /// Where nothing compares versions any more, they begin anew.
+    fn tidy_versions(&self, state: &mut State) {
+        for number in 0..self.setup.accounts() {
+            let own = |lease: &usize| self.setup.account_of(*lease) == number;
+            let open = (0..self.setup.leases()).filter(own).any(|lease| self.leases.facts(state.leases[lease].row).is_open());
+            let account = &mut state.accounts[number];
+            let looked_at = state.looks.iter().any(|look| usize::from(look.account) == number);
+            if !open && !looked_at && account.past.is_empty() {
+                account.shown.version = 1;
+            }
+        }
+    }
+}
+
+/// Indices are far below 256.
+pub fn small(at: usize) -> u8 {
+    u8::try_from(at).unwrap_or(u8::MAX)
+}
+
+impl Model for Machine {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![self.first()]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.steps(state, actions);
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        self.step(&mut state, action);
+        self.tidy(&mut state);
+        (state != *last).then_some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        macro_rules! laws {
+            ($($law:ident),*) => {
+                vec![
+                    $(Property::<Self>::always(Law::$law.sentence(), |machine, state| Law::$law.holds(machine, state)),)*
+                    Property::<Self>::always(COMES_HOME, |machine, state| machine.comes_home(state).is_some()),
+                ]
+            };
+        }
+        laws!(
+            OutHasLease,
+            OneOpenLease,
+            ClosedStaysClosed,
+            LeaseFirst,
+            ForwardOnly,
+            CasePastReturn,
+            NewsForward,
+            LateLentAsksReturn,
+            OneLend,
+            NoReadyLend,
+            HomeProtects
+        )
+    }
+}
+
+/// The promise itself.
+pub const COMES_HOME: &str = "once faults end, everyone comes home";
+
+impl Machine {
+    /// The kinds of trouble that this model must have seen.
+    pub fn expected(&self) -> Faults {
+        self.setup.faults
+    }
+}

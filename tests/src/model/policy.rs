@@ -1,0 +1,328 @@
+//! Policy around its decisions: commands that arrive, workers that write to the provider, reads, census.
+//!
+//! Each function is one transaction, with the guards that the store's statements have.
+
+use homeward_policy::lease::{Kind, VersionShown};
+use homeward_types::diagnosis::{AccountStatus, Claim, KnownAccount, OpenLease};
+use homeward_types::{Facts as Known, LeaseId, Refusal, diagnose};
+use uuid::Uuid;
+
+use super::action::Action;
+use super::fault::Fault;
+use super::law::Law;
+use super::lease_book::{End, Happening, Outcome, Reply, Stage};
+use super::machine::{Machine, small};
+use super::mutation::Mutation;
+use super::place::{Effect, FACTOR, Place, Shown, Versions, account_id, organisation};
+use super::scale::now;
+use super::setup::Setup;
+use super::state::{Busy, Look, State, Why};
+
+/// What production's diagnosis says before a lend, for each place and circumstance.
+pub struct Verdicts(Vec<((Place, bool, bool), Result<(), Refusal>)>);
+
+impl Verdicts {
+    /// Asks for all of them.
+    pub fn new(setup: &Setup) -> Self {
+        let places = [Place::Home, Place::Recovery, Place::Elsewhere];
+        let circumstances = [(false, false), (false, true), (true, false), (true, true)];
+        let cases = places.into_iter().flat_map(|place| circumstances.map(|(busy, released)| (place, busy, released)));
+        Self(cases.map(|case| (case, verdict(case, setup.versions))).collect())
+    }
+
+    /// Whether a lend is accepted for an account seen there, with another lease open or not, once released or not.
+    pub fn of(&self, place: Place, busy: bool, released: bool) -> Result<(), Refusal> {
+        let found = self.0.iter().find(|(case, _)| *case == (place, busy, released));
+        found.map_or(Err(Refusal::Changed), |(_, verdict)| *verdict)
+    }
+}
+
+fn verdict((place, busy, released): (Place, bool, bool), versions: Versions) -> Result<(), Refusal> {
+    let account = KnownAccount {
+        account: account_id(),
+        email: "mia@acme.example".parse().expect("well formed"),
+        name: String::new(),
+        claim: Claim::Managed,
+        status: AccountStatus::Active,
+        synced_from: None,
+        administrator: false,
+        last_active: Some(now()),
+        mail_changed_at: None,
+        learned_at: now(),
+    };
+    let known = Known {
+        query: String::new(),
+        matches: vec![account],
+        closest: Vec::new(),
+        placement: Some(Shown { place, version: 1 }.placement(versions, now())),
+        factor: FACTOR,
+        unreachable_since: None,
+        open_recovery: None,
+        open_lease: busy.then(|| OpenLease { lease: LeaseId::from_uuid(Uuid::nil()), free_at: now() }),
+        released,
+        recent_requests: 0,
+        repudiated_before: false,
+        too_old: std::time::Duration::ZERO,
+        now: now(),
+    };
+    let lends = diagnose(&organisation(), &known).outcome.lends_from().is_some();
+    if lends {
+        Ok(())
+    } else if busy {
+        Err(Refusal::Busy)
+    } else {
+        Err(Refusal::Changed)
+    }
+}
+
+impl Machine {
+    /// One transaction about a lease: the decision, its row, its news.
+    pub fn lease_happens(&self, state: &mut State, lease: usize, happening: Happening) -> Outcome {
+        let before = self.leases.facts(state.leases[lease].row).stage;
+        let outcome = self.leases.happen(state.leases[lease].row, happening);
+        state.leases[lease].row = outcome.row;
+        state.leases[lease].version += u8::from(outcome.changed);
+        let after = self.leases.facts(outcome.row).stage;
+        if let (Some(before), Some(after)) = (before, after) {
+            let back = after.rank() < before.rank();
+            let another_end = matches!((before, after), (Stage::Closed(old), Stage::Closed(new)) if old != new);
+            if back || another_end {
+                state.broken = Some(Law::ForwardOnly);
+            }
+        }
+        if before.is_none() && outcome.row > 0 {
+            state.leases[lease].confirmed = false;
+        }
+        let over = |busy: &Busy| {
+            usize::from(busy.lease) == lease
+                && match busy.kind {
+                    Kind::Lend => outcome.lend_over,
+                    Kind::Return => outcome.return_over,
+                }
+        };
+        // The answer would find an attempt that decides nothing any more.
+        state.workers.retain(|busy| !over(busy));
+        match outcome.shown {
+            Some(VersionShown::ByLend) => state.trust.0 = true,
+            Some(VersionShown::ByReturn) => state.trust.1 = true,
+            None => {}
+        }
+        if after == Some(Stage::Closed(End::Released)) {
+            state.accounts[self.setup.account_of(lease)].released = true;
+        }
+        if let (Some(told), true) = (outcome.told, lease < self.setup.cases.len()) {
+            self.tell(state, lease, told);
+        }
+        outcome
+    }
+
+    /// Another lease of the same account is open: what the database's index says.
+    fn another_is_open(&self, state: &State, lease: usize) -> bool {
+        let account = self.setup.account_of(lease);
+        self.open_lease(state, account).is_some_and(|open| open != lease)
+    }
+
+    /// The open lease of an account, if there is one.
+    pub fn open_lease(&self, state: &State, account: usize) -> Option<usize> {
+        (0..self.setup.leases())
+            .find(|lease| self.setup.account_of(*lease) == account && self.leases.facts(state.leases[*lease].row).is_open())
+    }
+
+    fn index_holds(&self) -> bool {
+        self.setup.mutation != Some(Mutation::NoOneOpenLeaseIndex)
+    }
+
+    /// Whether a lend's arrival leads to anything new.
+    pub fn lend_may_arrive(&self, state: &State, case: usize) -> bool {
+        let reads = |look: &Look| matches!(look.why, Why::Lend { case: of, .. } if usize::from(of) == case);
+        state.leases[case].row > 0 || (state.looks.len() < self.setup.looks && !state.looks.iter().any(reads))
+    }
+
+    fn lend_arrives(&self, state: &mut State, case: usize) {
+        if state.leases[case].row > 0 {
+            // A repeat, or the tombstone refuses it.
+            self.lease_happens(state, case, Happening::LendRefused(Refusal::Changed));
+            state.cases[case].lend = false;
+            return;
+        }
+        let busy = self.another_is_open(state, case);
+        let account = self.setup.cases[case];
+        state.looks.push(Look { why: Why::Lend { case: small(case), busy }, account, begun: 0 });
+    }
+
+    fn look_ends(&self, state: &mut State, nth: usize, seen: Shown, again: bool) {
+        let look = state.looks.remove(nth);
+        let account = usize::from(look.account);
+        match look.why {
+            Why::Patrol => {
+                if let Some(lease) = self.open_lease(state, account) {
+                    let read = Happening::Read { seen, begun: look.begun, trust: state.trust };
+                    self.lease_happens(state, lease, read);
+                }
+            }
+            Why::Census => self.census_ends(state, account, look, seen),
+            Why::Lend { case, busy } => self.lend_is_decided(state, usize::from(case), busy, look, seen, again),
+        }
+    }
+
+    /// Only accounts that Homeward once lent and did not release are returned; the index keeps a second lease away.
+    fn census_ends(&self, state: &mut State, account: usize, look: Look, seen: Shown) {
+        let one = &state.accounts[account];
+        let returns = seen.place == Place::Recovery && one.was_lent && !one.released;
+        let free = !self.index_holds() || self.open_lease(state, account).is_none();
+        if returns && free {
+            let lease = self.spare(account);
+            let begun = look.begun;
+            state.leases[lease].row = 0;
+            self.lease_happens(state, lease, Happening::FoundOut { seen, begun, home: Place::Home });
+        }
+    }
+
+    fn spare(&self, account: usize) -> usize {
+        self.setup.cases.len() + account
+    }
+
+    fn lend_is_decided(&self, state: &mut State, case: usize, busy: bool, look: Look, seen: Shown, again: bool) {
+        let not_after = state.cases[case].not_after;
+        let unchecked = self.setup.mutation == Some(Mutation::HomeUnchecked);
+        let verdict = self.verdicts.of(seen.place, busy, state.accounts[usize::from(look.account)].released);
+        let happening = if not_after <= 0 {
+            Happening::LendRefused(Refusal::Expired)
+        } else if self.index_holds() && self.another_is_open(state, case) {
+            Happening::LendRefused(Refusal::Busy)
+        } else {
+            match verdict {
+                Ok(()) => Happening::LendAccepted { seen, not_after },
+                Err(Refusal::Changed) if unchecked => Happening::LendAccepted { seen, not_after },
+                Err(refusal) => Happening::LendRefused(refusal),
+            }
+        };
+        let accepted = matches!(happening, Happening::LendAccepted { .. });
+        if accepted && self.setup.mutation == Some(Mutation::LeaseAfterMove) && self.move_first(state, case) {
+            state.looks.push(look);
+            return;
+        }
+        self.lease_happens(state, case, happening);
+        if again {
+            self.trouble(state, Fault::Duplicate);
+        } else {
+            state.cases[case].lend = false;
+        }
+    }
+
+    /// The mistake of moving before the lease is committed. Says whether it just did.
+    fn move_first(&self, state: &mut State, case: usize) -> bool {
+        let account = &mut state.accounts[usize::from(self.setup.cases[case])];
+        let moved = account.is_out() || !account.lends.is_empty() || state.leases[case].row > 0;
+        if !moved {
+            let scale = &self.setup.scale;
+            account.lends.push(Effect { lease: small(case), until: Some(scale.claim + scale.late_limit) });
+        }
+        !moved
+    }
+
+    fn return_arrives(&self, state: &mut State, case: usize, again: bool) {
+        if state.cases[case].lend {
+            self.trouble(state, Fault::Reorder);
+        }
+        self.lease_happens(state, case, Happening::ReturnAsked);
+        if again {
+            self.trouble(state, Fault::Duplicate);
+        } else {
+            state.cases[case].bring_home = false;
+        }
+    }
+
+    /// The guards of `UPDATE … ready → sent`.
+    pub fn may_mark(&self, state: &State, lease: usize, kind: Kind) -> bool {
+        let facts = self.leases.facts(state.leases[lease].row);
+        match kind {
+            Kind::Lend => {
+                let known = state.leases[lease].confirmed || self.setup.mutation == Some(Mutation::LendBeforeConfirmed);
+                let unguarded = self.setup.mutation == Some(Mutation::ReturnLeavesReadyUnguarded) && self.unguarded(state, lease);
+                known && (facts.may_lend.is_some() || unguarded)
+            }
+            Kind::Return => facts.may_return.is_some(),
+        }
+    }
+
+    fn unguarded(&self, state: &State, lease: usize) -> bool {
+        self.leases.facts(state.leases[lease].row).lend_ready && state.accounts[self.setup.account_of(lease)].lends.is_empty()
+    }
+
+    fn mark(&self, state: &mut State, lease: usize, kind: Kind) {
+        let facts = self.leases.facts(state.leases[lease].row);
+        let account = self.setup.account_of(lease);
+        match kind {
+            Kind::Lend => {
+                if !state.leases[lease].confirmed {
+                    state.broken = Some(Law::LeaseFirst);
+                }
+                let until = facts.may_lend.unwrap_or(self.setup.scale.claim) + self.setup.scale.late_limit;
+                state.accounts[account].lends.push(Effect { lease: small(lease), until: Some(until) });
+                if facts.may_lend.is_none() {
+                    return;
+                }
+            }
+            Kind::Return => state.accounts[account].returning = Some(0),
+        }
+        self.lease_happens(state, lease, Happening::Sent(kind));
+        state.workers.push(Busy { lease: small(lease), kind });
+    }
+
+    fn answer(&self, state: &mut State, nth: usize, reply: Reply) {
+        let busy = state.workers.remove(nth);
+        let lease = usize::from(busy.lease);
+        if reply == Reply::Unknown {
+            self.trouble(state, Fault::Timeout);
+        }
+        if matches!(reply, Reply::Refused | Reply::Impossible) && busy.kind == Kind::Lend {
+            let account = &mut state.accounts[self.setup.account_of(lease)];
+            account.lends.retain(|lend| lend.lease != busy.lease || lend.until.is_none());
+        }
+        self.lease_happens(state, lease, Happening::Answered(busy.kind, reply));
+    }
+
+    /// Which read of an account may begin now.
+    pub fn may_look(&self, state: &State, account: usize) -> Option<Why> {
+        let one = &state.accounts[account];
+        let why = match self.open_lease(state, account) {
+            Some(_) => Why::Patrol,
+            None if self.setup.spare > account && one.was_lent && !one.released => Why::Census,
+            None => return None,
+        };
+        let already = state.looks.iter().any(|look| look.why == why && usize::from(look.account) == account && look.begun == 0);
+        (state.looks.len() < self.setup.looks && !already).then_some(why)
+    }
+
+    /// A step of policy.
+    pub fn policy_acts(&self, state: &mut State, action: Action) {
+        let begin = |state: &mut State, why, account| state.looks.push(Look { why, account, begun: 0 });
+        match action {
+            Action::LendArrives(case) => self.lend_arrives(state, usize::from(case)),
+            Action::LookEnds { look, seen, behind, again } => {
+                if behind {
+                    self.trouble(state, Fault::StaleRead);
+                }
+                self.look_ends(state, usize::from(look), seen, again);
+            }
+            Action::ReturnArrives(case, again) => self.return_arrives(state, usize::from(case), again),
+            Action::Confirm(lease) => state.leases[usize::from(lease)].confirmed = true,
+            Action::Mark(lease, kind) => self.mark(state, usize::from(lease), kind),
+            Action::Answer(worker, reply) => self.answer(state, usize::from(worker), reply),
+            Action::WorkerDies(worker) => {
+                self.trouble(state, Fault::Crash);
+                state.workers.remove(usize::from(worker));
+            }
+            Action::PatrolLooks(account) => begin(state, Why::Patrol, account),
+            Action::CensusLooks(account) => begin(state, Why::Census, account),
+            Action::LeaseTick(lease) => {
+                self.lease_happens(state, usize::from(lease), Happening::Tick);
+            }
+            Action::Release(lease) => {
+                self.lease_happens(state, usize::from(lease), Happening::Released);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Recovery around its decisions: news that arrives, coordinators that write, commands that go out.
+
+use super::action::Action;
+use super::case_book::{Age, Arrives, CaseStep};
+use super::fault::Fault;
+use super::law::Law;
+use super::lease_book::Stage;
+use super::machine::{Machine, small};
+use super::mutation::Mutation;
+use super::state::{Case, Held, News, State};
+
+impl Machine {
+    /// One open recovery an account: the next begins when the one before is over.
+    pub fn may_begin(&self, state: &State, case: usize) -> bool {
+        let mut before = (0..case).filter(|earlier| self.setup.cases[*earlier] == self.setup.cases[case]);
+        before.all(|earlier| {
+            let row = state.cases[earlier].row;
+            row > 0 && self.cases.facts(row).step == CaseStep::Past
+        })
+    }
+
+    /// A case is granted its lend, and asks for it.
+    pub fn begin(&self, state: &mut State, case: usize) {
+        state.cases[case] = Case { row: self.cases.granted(), not_after: self.setup.scale.grant, lend: true, ..Case::default() };
+    }
+
+    /// Policy tells where a lease stands. News that says the same as the newest under way takes its place.
+    pub fn tell(&self, state: &mut State, case: usize, stage: Stage) {
+        let version = state.leases[case].version.max(1);
+        state.leases[case].version = version;
+        let known = state.cases[case].known;
+        let news = &mut state.cases[case].news;
+        if let Some(last) = news.as_mut_slice().last_mut().filter(|last| last.stage == stage && last.version > known) {
+            last.version = version;
+            return;
+        }
+        if news.as_slice().last().is_none_or(|last| last.version < version) {
+            news.push(News { version, stage });
+        }
+    }
+
+    /// Drops news that can change nothing, and numbers versions anew from 1 in their order.
+    pub fn tidy_news(&self, state: &mut State, case: usize) {
+        let believes_older = self.setup.mutation == Some(Mutation::LowerVersionAccepted);
+        let one = &mut state.cases[case];
+        let known = one.known;
+        if !believes_older {
+            let over = one.row > 0 && self.cases.facts(one.row).knows_end;
+            one.news.retain(|news| news.version > known && !over);
+        }
+        let held = state.held.iter().filter(|held| usize::from(held.case) == case).filter_map(|held| held.news);
+        let mut versions: Vec<u8> = one.news.iter().map(|news| news.version).chain(held.map(|news| news.version)).collect();
+        versions.extend([known, state.leases[case].version]);
+        versions.retain(|version| *version > 0);
+        versions.sort_unstable();
+        versions.dedup();
+        let rank = |version: u8| versions.iter().position(|other| *other == version).map_or(0, |at| small(at + 1));
+        one.known = rank(one.known);
+        state.leases[case].version = rank(state.leases[case].version);
+        for news in one.news.as_mut_slice() {
+            news.version = rank(news.version);
+        }
+        for held in state.held.as_mut_slice().iter_mut().filter(|held| usize::from(held.case) == case) {
+            if let Some(news) = &mut held.news {
+                news.version = rank(news.version);
+            }
+        }
+    }
+
+    /// Whether something can be decided about a case now: two coordinators do not hold more than two decisions.
+    pub fn may_arrive(&self, state: &State, _case: usize) -> bool {
+        self.setup.coordinators == 0 || state.held.len() < self.setup.coordinators
+    }
+
+    /// Something arrives at a case: a coordinator decides on the row as it is, and writes at once or later.
+    fn arrives(&self, state: &mut State, case: usize, arrives: Arrives, news: Option<News>) {
+        let from = state.cases[case].row;
+        let planned = self.cases.plan(from, arrives);
+        let held = Held { case: small(case), from, arrives, news, planned };
+        if self.setup.coordinators == 0 {
+            self.write(state, held);
+        } else {
+            state.held.push(held);
+        }
+    }
+
+    /// The transaction's end: the row is written if it is as it was read, with the commands that it asks for.
+    fn write(&self, state: &mut State, held: Held) {
+        let case = usize::from(held.case);
+        if state.cases[case].row != held.from && self.setup.mutation != Some(Mutation::NoRowVersion) {
+            // Somebody was faster: it is decided again on what is there now.
+            let planned = self.cases.plan(state.cases[case].row, held.arrives);
+            self.write(state, Held { from: state.cases[case].row, planned, ..held });
+            return;
+        }
+        let leaving = self.cases.facts(state.cases[case].row).is_leaving && !self.cases.facts(state.cases[case].row).knows_end;
+        let one = &mut state.cases[case];
+        one.row = held.planned.row;
+        one.lend |= held.planned.lend;
+        one.bring_home |= held.planned.bring_home;
+        let Some(news) = held.news else { return };
+        if news.version < one.known && held.planned.changed {
+            state.broken = Some(Law::NewsForward);
+        }
+        if news.version > one.known && news.stage == Stage::Active && leaving && !one.bring_home {
+            state.broken = Some(Law::LateLentAsksReturn);
+        }
+        one.known = if held.planned.changed { news.version } else { one.known };
+    }
+
+    fn news_arrives(&self, state: &mut State, case: usize, nth: usize, again: bool) {
+        let known = state.cases[case].known;
+        let news = if again {
+            self.trouble(state, Fault::Duplicate);
+            state.cases[case].news.as_slice()[nth]
+        } else {
+            state.cases[case].news.remove(nth)
+        };
+        if nth > 0 {
+            self.trouble(state, Fault::Reorder);
+        }
+        let age = match news.version.cmp(&known) {
+            std::cmp::Ordering::Less => Age::Older,
+            std::cmp::Ordering::Equal => Age::Same,
+            std::cmp::Ordering::Greater => Age::Newer,
+        };
+        let due = self.leases.facts(state.leases[case].row).due;
+        self.arrives(state, case, Arrives::News(age, news.stage, due), Some(news));
+    }
+
+    /// A step of recovery, or of the broker.
+    pub fn recovery_acts(&self, state: &mut State, action: Action) {
+        match action {
+            Action::Begin(case) => self.begin(state, usize::from(case)),
+            Action::LendLost(case) => {
+                self.trouble(state, Fault::Loss);
+                state.cases[usize::from(case)].lend = false;
+            }
+            Action::ReturnLost(case) => {
+                self.trouble(state, Fault::Loss);
+                state.cases[usize::from(case)].bring_home = false;
+            }
+            Action::NewsArrives(case, nth, again) => self.news_arrives(state, usize::from(case), usize::from(nth), again),
+            Action::NewsLost(case, nth) => {
+                self.trouble(state, Fault::Loss);
+                state.cases[usize::from(case)].news.remove(usize::from(nth));
+            }
+            Action::CaseTick(case) => self.arrives(state, usize::from(case), Arrives::Tick, None),
+            Action::Cancel(case) => self.arrives(state, usize::from(case), Arrives::Cancelled, None),
+            Action::Enrol(case) => self.arrives(state, usize::from(case), Arrives::Enrolled, None),
+            Action::Write(nth) => {
+                let held = state.held.remove(usize::from(nth));
+                self.write(state, held);
+            }
+            Action::CoordinatorDies(nth) => {
+                self.trouble(state, Fault::Crash);
+                let held = state.held.remove(usize::from(nth));
+                // It was never acknowledged: it comes again.
+                if let Some(news) = held.news {
+                    let all = &mut state.cases[usize::from(held.case)].news;
+                    if !all.iter().any(|other| other.version == news.version) {
+                        all.insert(news);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}

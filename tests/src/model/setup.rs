@@ -1,0 +1,87 @@
+//! How large a model is, and what may happen in it.
+
+use super::fault::Faults;
+use super::mutation::Mutation;
+use super::place::Versions;
+use super::scale::Scale;
+
+/// Bounds of one model.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// What it is called.
+    pub name: &'static str,
+    /// The account of each case; cases of one account come one after the other.
+    pub cases: &'static [u8],
+    /// Rooms for leases that the census opens, one for each account that has one.
+    pub spare: usize,
+    /// Policy's workers: calls to the provider at a time.
+    pub workers: usize,
+    /// Reads under way at a time: patrol, census, and what precedes a lend.
+    pub looks: usize,
+    /// Coordinators that may hold a decision which they have not written yet; 0 for one that decides and writes at once.
+    pub coordinators: usize,
+    /// How the provider numbers placements.
+    pub versions: Versions,
+    /// What may go wrong.
+    pub faults: Faults,
+    /// How many kinds may go wrong in one run; `None`: all of them, as often as they like.
+    pub kinds_in_a_run: Option<u32>,
+    /// How many crashes there may be in one run, where kinds are limited.
+    pub crashes: u8,
+    /// What persons do.
+    pub persons: Persons,
+    /// Time.
+    pub scale: Scale,
+    /// The mistake that the checker is to find, if any.
+    pub mutation: Option<Mutation>,
+}
+
+/// What persons do, at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each person is there or is not")]
+pub struct Persons {
+    /// The requester cancels.
+    pub cancel: bool,
+    /// The user sets up a new factor.
+    pub enrol: bool,
+    /// Two persons release the account.
+    pub release: bool,
+    /// An administrator moves the account to another protecting policy, once.
+    pub hand: bool,
+}
+
+impl Setup {
+    /// One account, one lease, one worker, everything may go wrong.
+    pub fn one_lease(versions: Versions) -> Self {
+        Self {
+            name: "one account, one lease",
+            cases: &[0],
+            spare: 1,
+            workers: 1,
+            looks: 1,
+            coordinators: 0,
+            versions,
+            faults: Faults::ALL,
+            kinds_in_a_run: None,
+            crashes: 2,
+            persons: Persons { cancel: true, enrol: true, ..Persons::default() },
+            scale: Scale::SMALL,
+            mutation: None,
+        }
+    }
+
+    /// How many accounts there are.
+    pub fn accounts(&self) -> usize {
+        usize::from(self.cases.iter().copied().max().unwrap_or(0)) + 1
+    }
+
+    /// How many leases there can be: one for each case, and the spare ones.
+    pub fn leases(&self) -> usize {
+        self.cases.len() + self.spare
+    }
+
+    /// Whose lease this is.
+    pub fn account_of(&self, lease: usize) -> usize {
+        self.cases.get(lease).map_or_else(|| lease - self.cases.len(), |account| usize::from(*account))
+    }
+}

@@ -1,0 +1,158 @@
+//! One moment of everything.
+
+use homeward_policy::lease::Kind;
+
+use super::case_book::{Arrives, CaseRow, Planned};
+use super::fault::Faults;
+use super::few::Few;
+use super::law::Law;
+use super::lease_book::{Row, Stage};
+use super::place::Account;
+use super::scale::Ticks;
+
+/// Most accounts.
+pub const ACCOUNTS: usize = 2;
+/// Most leases.
+pub const LEASES: usize = 4;
+/// Most cases.
+pub const CASES: usize = 2;
+
+/// Everything that survives, and everything that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct State {
+    /// The provider.
+    pub accounts: [Account; ACCOUNTS],
+    /// Policy's rows.
+    pub leases: [Lease; LEASES],
+    /// Recovery's rows, and messages between the two.
+    pub cases: [Case; CASES],
+    /// Policy's workers that wait for an answer.
+    pub workers: Few<Busy, 2>,
+    /// Reads under way.
+    pub looks: Few<Look, 3>,
+    /// Decisions of coordinators that are not written yet.
+    pub held: Few<Held, 2>,
+    /// What versions have proved.
+    pub trust: (bool, bool),
+    /// Kinds of trouble so far, where a run is limited to some.
+    pub faults: Faults,
+    /// Crashes so far, where they are limited.
+    pub crashes: u8,
+    /// The administrator has moved an account.
+    pub handed: bool,
+    /// A law that the last step broke.
+    pub broken: Option<Law>,
+}
+
+/// One lease at policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Lease {
+    /// Its row.
+    pub row: Row,
+    /// Its version, as a rank among those that somebody may still compare with it.
+    pub version: u8,
+    /// The broker has confirmed `lease.opened`, and its line is synced to the file.
+    pub confirmed: bool,
+}
+
+/// One case at recovery, and what is under way about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Case {
+    /// Its row; 0 while it has not begun.
+    pub row: CaseRow,
+    /// The highest version that it knows of its lease, as a rank; 0: none.
+    pub known: u8,
+    /// The last moment at which the lend may be sent.
+    pub not_after: Ticks,
+    /// A command to lend is under way.
+    pub lend: bool,
+    /// A command to return is under way.
+    pub bring_home: bool,
+    /// News of the lease under way, by version.
+    pub news: Few<News, 8>,
+}
+
+/// News of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct News {
+    /// The lease's version, as a rank.
+    pub version: u8,
+    /// Where it stood.
+    pub stage: Stage,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self { version: 0, stage: Stage::Opening }
+    }
+}
+
+/// A worker that has marked an attempt, and waits for the provider's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Busy {
+    /// The lease.
+    pub lease: u8,
+    /// What it does.
+    pub kind: Kind,
+}
+
+impl Default for Busy {
+    fn default() -> Self {
+        Self { lease: 0, kind: Kind::Lend }
+    }
+}
+
+/// A read under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Look {
+    /// What for.
+    pub why: Why,
+    /// Whose account.
+    pub account: u8,
+    /// When it began.
+    pub begun: Ticks,
+}
+
+/// What a read is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Why {
+    /// Policy reads back an open lease.
+    #[default]
+    Patrol,
+    /// The census.
+    Census,
+    /// What precedes a lend.
+    Lend {
+        /// The case that asks.
+        case: u8,
+        /// Another lease was open when it began.
+        busy: bool,
+    },
+}
+
+/// A decision that a coordinator has made on the row that it read, and not written yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Held {
+    /// The case.
+    pub case: u8,
+    /// The row as it was read.
+    pub from: CaseRow,
+    /// What arrived.
+    pub arrives: Arrives,
+    /// The news that arrived, if it was news.
+    pub news: Option<News>,
+    /// What is to be written.
+    pub planned: Planned,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self {
+            case: 0,
+            from: 0,
+            arrives: Arrives::Tick,
+            news: None,
+            planned: Planned { row: 0, changed: false, lend: false, bring_home: false },
+        }
+    }
+}
