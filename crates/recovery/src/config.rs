@@ -1,8 +1,9 @@
 //! Recovery's settings.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use homeward_types::PersonId;
+use homeward_types::{OrganisationId, PersonId};
 use serde::{Deserialize, Serialize};
 
 /// Recovery's settings. Limits, tiers and policies are the organisation's.
@@ -13,6 +14,8 @@ pub struct Config {
     pub public_url: String,
     /// Where users sign in, for invitations. Default `https://id.atlassian.com/login`.
     pub sign_in_url: String,
+    /// The same by organisation, where one differs. Default: none does.
+    pub sign_in_urls: BTreeMap<OrganisationId, String>,
     /// Who is told of requests that need approval, at most five of them. Default: everyone with the role approver.
     pub approvers: Vec<PersonId>,
     /// How often cases are compared with policy's leases. Default 60 s.
@@ -25,6 +28,7 @@ impl Default for Config {
         Self {
             public_url: "http://127.0.0.1:8080".into(),
             sign_in_url: "https://id.atlassian.com/login".into(),
+            sign_in_urls: BTreeMap::new(),
             approvers: Vec::new(),
             repair: Duration::from_mins(1),
         }
@@ -37,7 +41,8 @@ impl Config {
     /// # Errors
     /// A sentence that names the setting, what it is and what it must be.
     pub fn check(&self) -> Result<(), String> {
-        for (setting, url) in [("public_url", &self.public_url), ("sign_in_url", &self.sign_in_url)] {
+        let own = self.sign_in_urls.values().map(|url| ("sign_in_urls", url));
+        for (setting, url) in [("public_url", &self.public_url), ("sign_in_url", &self.sign_in_url)].into_iter().chain(own) {
             if !(url.starts_with("https://") || url.starts_with("http://")) {
                 return Err(format!("{setting} ({url}) must begin with https:// (or http:// on one machine)"));
             }

@@ -35,6 +35,15 @@ pub struct Links {
     pub public_url: String,
     /// Where users sign in.
     pub sign_in_url: String,
+    /// The same by organisation, where one differs.
+    pub sign_in_urls: BTreeMap<OrganisationId, String>,
+}
+
+impl Links {
+    /// Where users of this organisation sign in.
+    pub fn sign_in(&self, organisation: &OrganisationId) -> String {
+        self.sign_in_urls.get(organisation).unwrap_or(&self.sign_in_url).clone()
+    }
 }
 
 /// Recovery's part of every transaction over sagas.
@@ -129,10 +138,10 @@ impl RecoveryDomain {
 
 impl Rows<'_> {
     async fn write(&self, tx: &mut Tx, now: Timestamp) -> Result<(), SagaError> {
-        case::store::insert(tx, &self.cases).await?;
-        case::store::close(tx, &self.closings).await?;
-        case::store::repudiate(tx, &self.repudiated, now).await?;
-        case::store::add_texts(tx, &self.texts).await?;
+        case::store::write::insert(tx, &self.cases).await?;
+        case::store::write::close(tx, &self.closings).await?;
+        case::store::write::repudiate(tx, &self.repudiated, now).await?;
+        case::store::write::add_texts(tx, &self.texts).await?;
         timeline::store::add(tx, &self.timeline).await?;
         incident::store::open(tx, &self.incidents, now).await?;
         homeward_store::audit::record(tx, &self.audit).await?;

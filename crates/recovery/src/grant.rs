@@ -193,8 +193,8 @@ mod tests {
         let made = GrantKey::load_or_create(folder.path()).unwrap();
         let loaded = GrantKey::load_or_create(folder.path()).unwrap();
         assert_eq!(made.public_key(), loaded.public_key());
-        let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let permissions = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no draft stays behind");
     }
 

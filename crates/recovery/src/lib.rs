@@ -143,6 +143,7 @@ impl Recovery {
             links: Links {
                 public_url: config.public_url.trim_end_matches('/').to_owned(),
                 sign_in_url: config.sign_in_url.clone(),
+                sign_in_urls: config.sign_in_urls.clone(),
             },
             clock: clock.clone(),
             changed: changed.clone(),
@@ -194,17 +195,18 @@ impl Recovery {
         let stop = shutdown.token();
         shutdown.spawn("recovery.sagas", self.shared.coordinator.clone().run(stop.clone()));
         let (outbox, token) = (self.shared.outbox.clone(), stop.clone());
-        shutdown.spawn("recovery.outbox", async move { done(outbox.run(token).await) });
-        let (broker, handler, token) = (self.shared.broker.clone(), Arc::new(Events(self.shared.clone())), stop.clone());
-        shutdown.spawn("recovery.events", async move { done(consume(broker, RECOVERY_EVENTS, handler, token).await) });
+        shutdown.spawn("recovery.outbox", endless(async move { outbox.run(token).await }));
+        let (broker, handler) = (self.shared.broker.clone(), Arc::new(Events(self.shared.clone())));
+        shutdown.spawn("recovery.events", endless(consume(broker, RECOVERY_EVENTS, handler, stop.clone())));
         let (chainer, token) = (self.chainer.clone(), stop.clone());
-        shutdown.spawn("recovery.audit", async move { done(chainer.run(token).await) });
+        shutdown.spawn("recovery.audit", endless(async move { chainer.run(token).await }));
         let repair = Repair { shared: self.shared.clone(), every: self.config.repair };
-        shutdown.spawn("recovery.repair", async move { done(repair.run(stop).await) });
+        shutdown.spawn("recovery.repair", endless(repair.run(stop)));
     }
 }
 
-/// These loops end only when they are told to.
-fn done((): ()) -> Result<(), Infallible> {
+/// A loop that ends only when it is told to, and then well.
+async fn endless(work: impl Future<Output = ()>) -> Result<(), Infallible> {
+    work.await;
     Ok(())
 }

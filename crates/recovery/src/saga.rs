@@ -3,10 +3,12 @@
 pub mod command;
 pub mod data;
 pub mod input;
+pub mod lease;
 mod note;
 pub mod outcome;
 pub mod rehearsal;
 mod steps;
+pub mod terms;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod words;

@@ -55,7 +55,7 @@ enum Poison {
 #[async_trait]
 impl Handler for Events {
     async fn handle(&self, batch: Vec<Received>) -> Result<Vec<Verdict>, HandleError> {
-        let meanings: Vec<Result<Meaning, Poison>> = batch.iter().map(|received| self.meaning(received)).collect();
+        let meanings: Vec<Result<Meaning, Poison>> = batch.iter().map(Self::meaning).collect();
         self.write_own(meanings.iter().flatten()).await?;
         let facts: Vec<(usize, Arrival<RecoverySaga>)> = batch
             .iter()
@@ -106,7 +106,7 @@ fn verdict(handled: Handled<RecoverySaga>) -> Verdict {
 }
 
 impl Events {
-    fn meaning(&self, received: &Received) -> Result<Meaning, Poison> {
+    fn meaning(received: &Received) -> Result<Meaning, Poison> {
         let payload = received.envelope.payload.as_ref();
         let kind = received.envelope.kind.as_str();
         if kind.starts_with("policy.event.lease-") {

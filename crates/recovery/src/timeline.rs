@@ -40,7 +40,7 @@ impl Entry {
 pub fn entries(change: &Applied<RecoverySaga>) -> Vec<Entry> {
     let data = &change.progress.data;
     let mut entries: Vec<Entry> = match &change.event {
-        Event::Start => started(data),
+        Event::Start => Some(started(data)),
         Event::Input(Input::Lease(lease)) => of_lease(lease, change.from.as_deref() == Some("return")),
         Event::Input(input) => of_input(input),
         Event::Tick => late(change),
@@ -61,9 +61,9 @@ pub fn entries(change: &Applied<RecoverySaga>) -> Vec<Entry> {
     entries
 }
 
-fn started(data: &Data) -> Option<Entry> {
+fn started(data: &Data) -> Entry {
     if data.leave.is_some() {
-        return Some(Entry::seen("adopted", "Policy holds a lease of a case that was lost here; the account is brought home."));
+        return Entry::seen("adopted", "Policy holds a lease of a case that was lost here; the account is brought home.");
     }
     let carried = if data.proofs.is_empty() { "" } else { "; proof was carried over" };
     let needs = format!(
@@ -72,7 +72,7 @@ fn started(data: &Data) -> Option<Entry> {
         counted(data.terms.proofs, "proof"),
         counted(data.terms.approvers, "approval")
     );
-    Some(Entry::done("requested", &data.requester, needs))
+    Entry::done("requested", &data.requester, needs)
 }
 
 fn counted(count: usize, thing: &str) -> String {

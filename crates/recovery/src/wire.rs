@@ -12,7 +12,7 @@ use crate::saga::data::{LeaseFact, LeaseState};
 /// # Errors
 /// The field that cannot be.
 pub fn lease_fact(lease: &policy::Lease) -> Result<LeaseFact, WireError> {
-    let refusal = refusal(lease.refusal())?;
+    let refusal = refusal(lease.refusal());
     let end = lease_end(lease.end(), &lease.end_policy)?;
     let state = match (lease.state(), end, refusal) {
         (policy::LeaseState::Closed, Some(end), _) => LeaseState::Closed(end),
@@ -43,8 +43,8 @@ pub fn lease_fact(lease: &policy::Lease) -> Result<LeaseFact, WireError> {
     })
 }
 
-fn refusal(refusal: policy::Refusal) -> Result<Option<Refusal>, WireError> {
-    Ok(match refusal {
+fn refusal(refusal: policy::Refusal) -> Option<Refusal> {
+    match refusal {
         policy::Refusal::Unspecified => None,
         policy::Refusal::Changed => Some(Refusal::Changed),
         policy::Refusal::Busy => Some(Refusal::Busy),
@@ -52,7 +52,7 @@ fn refusal(refusal: policy::Refusal) -> Result<Option<Refusal>, WireError> {
         policy::Refusal::Cap => Some(Refusal::Cap),
         policy::Refusal::Grant => Some(Refusal::Grant),
         policy::Refusal::Draining => Some(Refusal::Draining),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Change, RecoveryDomain};
 use crate::case::Opening;
-use crate::case::store::{Closing, Text};
+use crate::case::store::write::{Closing, Text};
 use crate::containment::Containment;
 use crate::incident::Incident;
 use crate::saga::command::{Command, Notice};

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use homeward_types::limits::after;
-use homeward_types::{AccountId, Factor, LeaseEnd, Organisation, OrganisationId, PersonId, ProofKind, Refusal, Tier, Timestamp};
+use homeward_types::{AccountId, LeaseEnd, OrganisationId, PersonId, ProofKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use super::lease::{LeaseFact, LeaseState};
 use super::outcome::Reason;
+pub use super::terms::{Millis, Terms};
 use crate::case::Opening;
 
 /// The facts of one recovery.
@@ -78,52 +79,6 @@ pub struct Vote {
     pub approve: bool,
 }
 
-/// What policy said about the lease. The whole lease as of `version`; a higher version replaces it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct LeaseFact {
-    /// The lease's version; grows with each change.
-    pub version: i64,
-    /// Where it is.
-    pub state: LeaseState,
-    /// Why it was never opened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Refusal>,
-    /// The factor that policy read just before the lend.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub factor: Option<Factor>,
-    /// First read that showed the account out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub out_at: Option<Timestamp>,
-    /// The provider's version of that placement, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub out_version: Option<i64>,
-    /// When policy ends it by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due_at: Option<Timestamp>,
-    /// The read that ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub back_at: Option<Timestamp>,
-    /// What proves the end, in words; empty before it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub evidence: String,
-}
-
-/// Where a lease is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LeaseState {
-    /// Committed; the account may be moved at any moment.
-    Opening,
-    /// Seen out.
-    Active,
-    /// Being returned.
-    Closing,
-    /// Home, and waiting until no late effect can come.
-    Settling,
-    /// Over.
-    Closed(LeaseEnd),
-}
-
 /// How far the removal of the old factor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -142,6 +97,7 @@ pub enum Reset {
 }
 
 impl Reset {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     fn is_unanswered(&self) -> bool {
         *self == Self::Unanswered
     }
@@ -181,79 +137,9 @@ pub enum Leave {
     CaseLost,
 }
 
-/// What a recovery must show and how long it may take.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Terms {
-    /// How careful to be.
-    pub tier: Tier,
-    /// Proofs of different kinds needed.
-    pub proofs: usize,
-    /// Approvers needed.
-    pub approvers: usize,
-    /// The kinds of proof that count; all when empty.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub kinds: BTreeSet<ProofKind>,
-    /// How long a request waits for its proof, and then for its approvals.
-    pub approval: Millis,
-    /// How long a proof counts.
-    pub proof_valid: Millis,
-    /// How long an approved recovery waits for a slot.
-    pub slot_wait: Millis,
-    /// How long after the grant the lend may still be sent.
-    pub grant_valid: Millis,
-    /// How long the account may be out.
-    pub lease: Millis,
-    /// First wait before an unanswered command is asked again.
-    pub re_ask: Millis,
-    /// Longest such wait.
-    pub re_ask_max: Millis,
-}
-
-/// A length of time in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Millis(pub u64);
-
-impl Millis {
-    /// As the standard library has it.
-    pub const fn duration(self) -> Duration {
-        Duration::from_millis(self.0)
-    }
-}
-
-impl From<Duration> for Millis {
-    fn from(length: Duration) -> Self {
-        Self(u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
-    }
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-impl Terms {
-    /// What `organisation` asks for an account of `tier` today.
-    pub fn of(organisation: &Organisation, tier: Tier) -> Self {
-        let (rule, limits) = (organisation.tiers.rule(tier), &organisation.limits);
-        Self {
-            tier,
-            proofs: rule.proofs,
-            approvers: rule.approvers,
-            kinds: rule.kinds.clone(),
-            approval: limits.approval.into(),
-            proof_valid: limits.proof_valid.into(),
-            slot_wait: limits.slot_wait.into(),
-            grant_valid: limits.grant_valid.into(),
-            lease: limits.lease.into(),
-            re_ask: limits.re_ask.into(),
-            re_ask_max: limits.re_ask_max.into(),
-        }
-    }
-
-    /// Whether proof of this kind counts here.
-    pub fn takes(&self, kind: ProofKind) -> bool {
-        self.kinds.is_empty() || self.kinds.contains(&kind)
-    }
 }
 
 impl Data {

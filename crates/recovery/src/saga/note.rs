@@ -95,7 +95,9 @@ fn lease(data: &mut Data, news: &LeaseFact) -> Noted {
 
 fn reset_answered(data: &mut Data, answer: &ResetAnswer) -> Noted {
     match (answer, data.reset) {
-        (ResetAnswer::NotOut, _) | (ResetAnswer::Gone | ResetAnswer::PersonNeeded { .. }, Reset::Done) => Noted::Old,
+        (ResetAnswer::NotOut, _)
+        | (ResetAnswer::Gone, Reset::Done)
+        | (ResetAnswer::PersonNeeded { .. }, Reset::Done | Reset::PersonNeeded | Reset::PersonTold) => Noted::Old,
         (ResetAnswer::Gone, _) => {
             data.reset = Reset::Done;
             Noted::New
@@ -110,7 +112,6 @@ fn reset_answered(data: &mut Data, answer: &ResetAnswer) -> Noted {
             data.reset = Reset::PersonTold;
             Noted::New
         }
-        (ResetAnswer::PersonNeeded { .. }, Reset::PersonNeeded | Reset::PersonTold) => Noted::Old,
     }
 }
 

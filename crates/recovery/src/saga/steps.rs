@@ -40,8 +40,8 @@ fn until_due(data: &Data) -> Schedule {
 }
 
 /// The earlier of `deadline` and the moment when too little proof counts.
-fn while_proved(data: &Data, deadline: Timestamp) -> Option<Timestamp> {
-    Some(data.proved_until().map_or(deadline, |until| until.min(deadline)))
+fn while_proved(data: &Data, deadline: Timestamp) -> Timestamp {
+    data.proved_until().map_or(deadline, |until| until.min(deadline))
 }
 
 /// What every step of the time out comes to when policy ends the lease; otherwise `go_on`.

@@ -1,24 +1,23 @@
 //! Opening recoveries: diagnosis, who may ask, proof carried over, one transaction for all of a call.
 
+mod open;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use homeward_chassis::auth::Caller;
 use homeward_chassis::rpc::Refused;
-use homeward_chassis::telemetry::TraceContext;
-use homeward_proto::recovery::v1::{NewRecovery, RequestRecoveriesRequest, RequestRecoveriesResponse, RequestResult};
-use homeward_saga::{Arrival, Handled, Refusal};
+use homeward_proto::recovery::v1::{NewRecovery, RequestRecoveriesRequest, RequestRecoveriesResponse};
 use homeward_types::diagnosis::Outcome;
 use homeward_types::limits::after;
 use homeward_types::{Diagnosis, Organisation, PersonId, ProofKind, RecoveryId, Timestamp};
 
 use super::diagnose::{self, Diagnosed};
-use super::problem::{not_submitted, own_account, problem};
+use super::problem::own_account;
 use super::{not_too_many, organisation, words};
 use crate::case::{Found, Opening, store};
 use crate::grant::token_hash;
 use crate::parts::Shared;
-use crate::saga::RecoverySaga;
 use crate::saga::data::{Data, Terms};
 use crate::saga::outcome::Outcome as Ending;
 
@@ -59,7 +58,7 @@ pub(super) async fn request(
 
     let desk = Desk { shared, organisation, requester, carried, now: shared.clock.now() };
     let drafts = desk.drafts(wanted, known, diagnosed);
-    Ok(RequestRecoveriesResponse { results: open(shared, organisation, drafts).await? })
+    Ok(RequestRecoveriesResponse { results: open::open(shared, organisation, drafts).await? })
 }
 
 fn wanted(item: &NewRecovery) -> Result<Wanted, Refused> {
@@ -207,103 +206,4 @@ fn cannot_prefill(from: RecoveryId) -> Refused {
         format!("{from} is not a recovery of this account, asked for by you, that ended as not lent"),
         "ask without it, and attach the proof anew",
     )
-}
-
-/// Opens what can be opened, all in one go, and answers every item.
-async fn open(shared: &Shared, organisation: &Organisation, drafts: Vec<Draft>) -> Result<Vec<RequestResult>, Refused> {
-    let alone = drafts.len() == 1;
-    let arrivals = drafts.iter().filter_map(|draft| arrival(draft, alone)).collect();
-    let mut handled = shared.coordinator.submit(arrivals).await.map_err(|error| not_submitted(&error))?.into_iter();
-    let mut results = Vec::with_capacity(drafts.len());
-    for draft in drafts {
-        results.push(match draft {
-            Draft::Refused { problem: refused, diagnosis } => RequestResult {
-                diagnosis: diagnosis.map(|diagnosis| (&*diagnosis).into()),
-                problem: Some(problem(refused)),
-                ..RequestResult::default()
-            },
-            Draft::Known(id) => RequestResult { recovery: id.to_string(), ..RequestResult::default() },
-            Draft::New { id, data, diagnosis, key } => {
-                let born = Born { id, data: &data, diagnosis: &diagnosis, key };
-                answer(shared, organisation, born, handled.next()).await?
-            }
-        });
-    }
-    Ok(results)
-}
-
-fn arrival(draft: &Draft, alone: bool) -> Option<Arrival<RecoverySaga>> {
-    let Draft::New { id, data, .. } = draft else { return None };
-    Some(Arrival::New { id: id.uuid(), data: (**data).clone(), trace: anchor(*id, alone) })
-}
-
-/// A recovery is one trace. Alone in its call it goes on in the caller's; of several each begins its own, which links to the call's.
-fn anchor(id: RecoveryId, alone: bool) -> TraceContext {
-    let current = TraceContext::current();
-    let span = if alone {
-        tracing::info_span!("recovery", otel.name = "recovery.requested", saga.id = %id)
-    } else {
-        tracing::info_span!(parent: None, "recovery", otel.name = "recovery.requested", saga.id = %id)
-    };
-    if !alone && !current.is_none() {
-        current.link(&span);
-    }
-    let of_span = TraceContext::of(&span);
-    if of_span.is_none() { current } else { of_span }
-}
-
-struct Born<'a> {
-    id: RecoveryId,
-    data: &'a Data,
-    diagnosis: &'a Diagnosis,
-    key: Option<String>,
-}
-
-async fn answer(
-    shared: &Shared,
-    organisation: &Organisation,
-    born: Born<'_>,
-    handled: Option<Handled<RecoverySaga>>,
-) -> Result<RequestResult, Refused> {
-    let diagnosis = Some(born.diagnosis.into());
-    match handled {
-        Some(Handled::Done { progress, .. }) => Ok(RequestResult {
-            recovery: born.id.to_string(),
-            diagnosis,
-            problem: None,
-            proofs_needed: missing(progress.data.terms.proofs, progress.data.proofs.len()),
-            approvals_needed: missing(progress.data.terms.approvers, 0),
-        }),
-        Some(Handled::Refused(Refusal::Failed(error))) if error.is_unique_violation() => {
-            somebody_was_faster(shared, organisation, &born).await
-        }
-        Some(Handled::Refused(refusal)) => {
-            Ok(RequestResult { diagnosis, problem: Some(problem(Refused::internal(&refusal))), ..RequestResult::default() })
-        }
-        Some(Handled::Missing | Handled::Unknown(_)) | None => {
-            let problem = problem(Refused::internal(&std::io::Error::other("a new recovery was not answered")));
-            Ok(RequestResult { diagnosis, problem: Some(problem), ..RequestResult::default() })
-        }
-    }
-}
-
-/// The database knows one open recovery an account, and one recovery a key: another call came in between.
-async fn somebody_was_faster(shared: &Shared, organisation: &Organisation, born: &Born<'_>) -> Result<RequestResult, Refused> {
-    if let Some(key) = &born.key {
-        let known = store::by_keys(&shared.db, &organisation.id, &born.data.requester, &[key.as_str()]).await;
-        if let Some(id) = known.map_err(|error| Refused::internal(&error))?.get(key) {
-            return Ok(RequestResult { recovery: id.to_string(), ..RequestResult::default() });
-        }
-    }
-    let mut diagnosis = born.diagnosis.clone();
-    let history = store::history(&shared.db, &organisation.id, &[&born.data.account], shared.clock.now()).await;
-    let open =
-        history.map_err(|error| Refused::internal(&error))?.get(born.data.account.as_str()).and_then(|history| history.open);
-    diagnosis.outcome = Outcome::RecoveryOpen { recovery: open.unwrap_or(born.id) };
-    let refused = not_helped(&diagnosis);
-    Ok(RequestResult { diagnosis: Some((&diagnosis).into()), problem: Some(problem(refused)), ..RequestResult::default() })
-}
-
-fn missing(needed: usize, there: usize) -> i32 {
-    i32::try_from(needed.saturating_sub(there)).unwrap_or(i32::MAX)
 }

@@ -1,7 +1,6 @@
 //! What people see: diagnosis, pages, the timeline as it grows, and messages that nobody can understand.
 
 use chrono::TimeDelta;
-use homeward_messaging::Broker;
 use homeward_messaging::topology::RECOVERY_EVENTS;
 use homeward_proto::policy::v1 as policy;
 use homeward_proto::recovery::v1 as wire;

@@ -110,7 +110,7 @@ impl Mail<'_> {
                 put("confirm_hint", format!("homeward confirm-reset {}", case.id));
             }
             Notice::Invitation | Notice::Reminder => {
-                put("sign_in_url", links.sign_in_url.clone());
+                put("sign_in_url", links.sign_in(&data.organisation));
                 put("due_at", data.due_at().map(moment).unwrap_or_default());
             }
             Notice::Closed => {

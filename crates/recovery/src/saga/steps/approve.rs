@@ -28,7 +28,7 @@ impl Step<RecoverySaga> for Approve {
 
     fn schedule(&self, data: &Data, entered_at: Timestamp) -> Schedule {
         let deadline = while_proved(data, after(entered_at, data.terms.approval.duration()));
-        Schedule { deadline, ..Schedule::default() }
+        Schedule { deadline: Some(deadline), ..Schedule::default() }
     }
 
     fn compensation(&self, data: &Data) -> Compensation<Command> {

@@ -32,7 +32,7 @@ impl Step<RecoverySaga> for TakeSlot {
 
     fn schedule(&self, data: &Data, entered_at: Timestamp) -> Schedule {
         let deadline = while_proved(data, after(entered_at, data.terms.slot_wait.duration()));
-        Schedule { deadline, ..until_answered(data) }
+        Schedule { deadline: Some(deadline), ..until_answered(data) }
     }
 
     fn compensation(&self, _data: &Data) -> Compensation<Command> {

@@ -7,6 +7,7 @@ use crate::saga::outcome::Outcome;
 
 /// What the others would say, in a small model of them.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the world")]
 struct World {
     /// On its way to the saga, in no order.
     mail: Vec<Input>,

@@ -6,17 +6,31 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use homeward_chassis::telemetry::TraceContext;
 use homeward_messaging::{Broker, Envelope};
 use homeward_types::{Clock, ManualClock, MessageId};
+use tokio::sync::mpsc;
 use uuid::Uuid;
+
+/// Most messages of one publish.
+const BATCH: usize = 500;
 
 pub struct Stage {
     pub broker: Arc<dyn Broker>,
     pub clock: Arc<ManualClock>,
     numbers: AtomicI64,
+    outgoing: mpsc::UnboundedSender<Arc<Envelope>>,
 }
 
 impl Stage {
     pub fn new(broker: Arc<dyn Broker>, clock: Arc<ManualClock>) -> Self {
-        Self { broker, clock, numbers: AtomicI64::new(1) }
+        let (outgoing, mut taken) = mpsc::unbounded_channel();
+        let publisher = broker.clone();
+        tokio::spawn(async move {
+            let mut batch = Vec::new();
+            // In the order of sending, as an outbox does.
+            while taken.recv_many(&mut batch, BATCH).await > 0 {
+                publisher.publish(std::mem::take(&mut batch)).await;
+            }
+        });
+        Self { broker, clock, numbers: AtomicI64::new(1), outgoing }
     }
 
     /// An event of another service.
@@ -40,7 +54,6 @@ impl Stage {
 
     /// Sends without waiting: a consumer that waited here would wait for itself.
     pub fn send(&self, kind: &str, about: Uuid, payload: &impl prost::Message) {
-        let (broker, envelope) = (self.broker.clone(), Arc::new(self.envelope(kind, about, payload)));
-        tokio::spawn(async move { broker.publish(vec![envelope]).await });
+        self.outgoing.send(Arc::new(self.envelope(kind, about, payload))).unwrap();
     }
 }
