@@ -196,7 +196,7 @@ impl Recovery {
         shutdown.spawn("recovery.sagas", self.shared.coordinator.clone().run(stop.clone()));
         let (outbox, token) = (self.shared.outbox.clone(), stop.clone());
         shutdown.spawn("recovery.outbox", endless(async move { outbox.run(token).await }));
-        let (broker, handler) = (self.shared.broker.clone(), Arc::new(Events(self.shared.clone())));
+        let (broker, handler) = (self.shared.broker.clone(), Arc::new(Events::new(self.shared.clone())));
         shutdown.spawn("recovery.events", endless(consume(broker, RECOVERY_EVENTS, handler, stop.clone())));
         let (chainer, token) = (self.chainer.clone(), stop.clone());
         shutdown.spawn("recovery.audit", endless(async move { chainer.run(token).await }));

@@ -1,17 +1,19 @@
 //! What the other services report: facts for the sagas, and what concerns only recovery's own tables.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use homeward_chassis::error_chain;
-use homeward_messaging::{HandleError, Handler, Received, Verdict};
+use homeward_messaging::{HandleError, Handler, Received, Verdict, inbox};
 use homeward_proto::directory::v1 as directory;
 use homeward_proto::notification::v1 as notification;
 use homeward_proto::policy::v1 as policy;
 use homeward_proto::wire::{WireError, moment, moment_optional, parse, parse_optional};
 use homeward_saga::{Arrival, Handled, Refusal, SubmitError};
 use homeward_store::transaction;
-use homeward_types::RecoveryId;
+use homeward_types::{RecoveryId, Timestamp};
 use prost::Message;
 use uuid::Uuid;
 
@@ -26,8 +28,43 @@ use crate::saga::input::{Input, ResetAnswer};
 use crate::timeline::{self, Entry};
 use crate::wire::lease_fact;
 
+/// How often the senders' outbox numbers are noted where nothing else is written: a transaction for each batch would cost
+/// more than knowing them to the last message is worth.
+const HEARD: TimeDelta = TimeDelta::seconds(1);
+
 /// Handles the queue `recovery.events`.
-pub(crate) struct Events(pub(crate) Arc<Shared>);
+pub(crate) struct Events {
+    shared: Arc<Shared>,
+    heard: Mutex<Heard>,
+}
+
+/// The newest message of each sender that was not noted yet.
+#[derive(Default)]
+struct Heard {
+    newest: BTreeMap<String, Received>,
+    noted_at: Option<Timestamp>,
+}
+
+impl Heard {
+    fn hear(&mut self, batch: &[Received]) {
+        for received in batch {
+            let newest = self.newest.get(&received.envelope.sender);
+            if newest.is_none_or(|newest| newest.envelope.sender_number < received.envelope.sender_number) {
+                self.newest.insert(received.envelope.sender.clone(), received.clone());
+            }
+        }
+    }
+
+    /// What is to be noted with whatever else is written, or because it is time to.
+    fn take(&mut self, anyway: bool, now: Timestamp) -> Vec<Received> {
+        let is_time = self.noted_at.is_none_or(|at| now - at >= HEARD);
+        if !anyway && !is_time {
+            return Vec::new();
+        }
+        self.noted_at = Some(now);
+        std::mem::take(&mut self.newest).into_values().collect()
+    }
+}
 
 /// What one message means here.
 enum Meaning {
@@ -55,6 +92,7 @@ enum Poison {
 #[async_trait]
 impl Handler for Events {
     async fn handle(&self, batch: Vec<Received>) -> Result<Vec<Verdict>, HandleError> {
+        self.heard().hear(&batch);
         let meanings: Vec<Result<Meaning, Poison>> = batch.iter().map(Self::meaning).collect();
         self.write_own(meanings.iter().flatten()).await?;
         let facts: Vec<(usize, Arrival<RecoverySaga>)> = batch
@@ -70,7 +108,7 @@ impl Handler for Events {
             })
             .collect();
         let (places, arrivals): (Vec<usize>, Vec<_>) = facts.into_iter().unzip();
-        let handled = self.0.coordinator.submit(arrivals).await.map_err(not_submitted)?;
+        let handled = self.shared.coordinator.submit(arrivals).await.map_err(not_submitted)?;
         let mut verdicts: Vec<Verdict> = meanings.iter().map(understood).collect();
         for (place, handled) in places.into_iter().zip(handled) {
             verdicts[place] = verdict(handled);
@@ -79,7 +117,7 @@ impl Handler for Events {
     }
 
     async fn is_ready(&self) -> bool {
-        self.0.db.ping().await.is_ok()
+        self.shared.db.ping().await.is_ok()
     }
 }
 
@@ -106,6 +144,14 @@ fn verdict(handled: Handled<RecoverySaga>) -> Verdict {
 }
 
 impl Events {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, heard: Mutex::default() }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn meaning(received: &Received) -> Result<Meaning, Poison> {
         let payload = received.envelope.payload.as_ref();
         let kind = received.envelope.kind.as_str();
@@ -130,7 +176,7 @@ impl Events {
         }
     }
 
-    /// Incidents and containments, in one transaction. Repeats change nothing.
+    /// Incidents, containments and the senders' numbers, in one transaction. Repeats change nothing.
     async fn write_own(&self, meanings: impl Iterator<Item = &Meaning>) -> Result<(), HandleError> {
         let (mut incidents, mut untold, mut contained) = (Vec::new(), Vec::new(), Vec::new());
         for meaning in meanings {
@@ -142,11 +188,13 @@ impl Events {
             }
         }
         incidents.extend(self.untold(&untold).await?);
-        if incidents.is_empty() && contained.is_empty() {
+        let now = self.shared.clock.now();
+        let heard = self.heard().take(!incidents.is_empty() || !contained.is_empty(), now);
+        if incidents.is_empty() && contained.is_empty() && heard.is_empty() {
             return Ok(());
         }
-        let now = self.0.clock.now();
-        transaction!(self.0.db, "incident.open", async |tx| -> Result<(), homeward_store::StoreError> {
+        transaction!(self.shared.db, "incident.open", async |tx| -> Result<(), homeward_store::StoreError> {
+            inbox::hear(tx, &heard).await?;
             let mut all = incidents.clone();
             let mut entries = Vec::new();
             for (done, problem) in containment::store::answered(tx, &contained, now).await? {
@@ -154,7 +202,7 @@ impl Events {
                     let entry = Entry::seen("contained", "The account was disabled until two persons end it.");
                     entries.push(timeline::store::New { recovery: done.recovery.uuid(), at: now, entry });
                 } else {
-                    let id = homeward_types::IncidentId::new(&*self.0.clock);
+                    let id = homeward_types::IncidentId::new(&*self.shared.clock);
                     all.push(Incident::not_contained(id, done.recovery, done.organisation, done.account, &problem));
                 }
             }
@@ -173,10 +221,10 @@ impl Events {
             return Ok(Vec::new());
         }
         let ids: Vec<Uuid> = untold.iter().map(|(id, ..)| id.uuid()).collect();
-        let sagas = self.0.coordinator.read(&ids).await?;
+        let sagas = self.shared.coordinator.read(&ids).await?;
         let incidents = untold.iter().filter_map(|(id, notice, to, problem)| {
             let data: &Data = &sagas.get(&id.uuid())?.progress.data;
-            let incident = homeward_types::IncidentId::new(&*self.0.clock);
+            let incident = homeward_types::IncidentId::new(&*self.shared.clock);
             Some(Incident::notice_failed(incident, *id, data, *notice, to, problem))
         });
         Ok(incidents.collect())

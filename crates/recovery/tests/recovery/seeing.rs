@@ -126,6 +126,8 @@ async fn a_message_that_nobody_can_understand_dies_alone() {
         world.prove(&id, ProofKind::CallBack).await;
         world.vote("anna", &id, true).await;
         world.at(&id, "closed").await;
+        let heard = homeward_messaging::inbox::heard(world.database()).await.unwrap();
+        assert!(heard["policy"] > 0, "the senders' numbers are noted: {heard:?}");
         world.end().await;
     })
     .await;
