@@ -14,8 +14,6 @@ use homeward_chassis::rpc::{Client, Peer, sized};
 use homeward_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use homeward_proto::recovery::v1::recovery_service_client::RecoveryServiceClient;
 
-pub use print::{Page, local_time};
-
 use crate::cli::{Command, Reach};
 use crate::exit::Failure;
 

@@ -98,7 +98,12 @@ pub fn command(command: &ConfigCommand) -> Result<(), Failure> {
             let settings = Settings::load(&args.config)?;
             let organisations = settings.organisations()?;
             settings.check()?;
-            println!("{} is fine: {} organisation(s), {} person(s)", args.config.display(), organisations.len(), settings.persons.len());
+            println!(
+                "{} is fine: {} organisation(s), {} person(s)",
+                args.config.display(),
+                organisations.len(),
+                settings.persons.len()
+            );
         }
         ConfigCommand::Print(args) => {
             let settings = Settings::load(&args.config)?;

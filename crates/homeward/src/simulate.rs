@@ -30,7 +30,8 @@ pub async fn run(args: SimulatorArgs) -> Result<(), Failure> {
     println!("provider       {}", running.provider_url);
     println!("control        {}", running.control_url);
     println!("control token  {}", running.control_token);
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("listening for signals")?;
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("listening for signals")?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C")?,
         _ = terminate.recv() => {}

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use homeward_chassis::config::boundary_file;
 use homeward_chassis::metrics::Page;
 use homeward_chassis::shutdown::Shutdown;
 use homeward_chassis::{boundary, telemetry};
@@ -39,9 +38,7 @@ pub struct System {
 pub async fn run(args: &cli::Settings) -> Result<(), Failure> {
     let settings = Settings::load(&args.config)?;
     settings.check()?;
-    if let Some(file) = boundary_file() {
-        boundary::record_to(&file).with_context(|| format!("recording crash boundaries in {}", file.display()))?;
-    }
+    boundary::listen_if_asked().context("recording crash boundaries")?;
     let guard = telemetry::init(&settings.telemetry, "homeward").context("setting up telemetry")?;
     let doors = Doors::open(&settings.listen).await?;
     let system = System::start_with(&settings, doors, Some(guard.page())).await?;

@@ -77,7 +77,9 @@ impl Letter {
 
     /// The "this was not me" link.
     pub fn not_me_link(&self) -> anyhow::Result<&str> {
-        self.links().find(|link| link.contains("/not-me/")).with_context(|| format!("no repudiation link in the letter:\n{}", self.body))
+        self.links()
+            .find(|link| link.contains("/not-me/"))
+            .with_context(|| format!("no repudiation link in the letter:\n{}", self.body))
     }
 
     fn links(&self) -> impl Iterator<Item = &str> {

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, bail, ensure};
 use homeward_proto::recovery::v1::{
-    AttachProofsRequest, CancelRecoveryRequest, CastVotesRequest, ConfirmResetRequest, DiagnoseRequest, ItemResult, NewRecovery, Proof,
-    RequestRecoveriesRequest, RequestResult, Vote,
+    AttachProofsRequest, CancelRecoveryRequest, CastVotesRequest, ConfirmResetRequest, DiagnoseRequest, ItemResult, NewRecovery,
+    Proof, RequestRecoveriesRequest, RequestResult, Vote,
 };
 use homeward_proto::words::v1::{Diagnosis, ProofKind};
 use homeward_simulator::well_known::PASSWORD;
@@ -85,7 +85,8 @@ impl Approver {
     /// Decides.
     pub async fn vote(&self, recoveries: &[String], approve: bool) -> Result<(), Failure> {
         for part in recoveries.chunks(BULK) {
-            let vote = |recovery: &String| Vote { recovery: recovery.clone(), approve, reason: "I know the caller's manager".into() };
+            let vote =
+                |recovery: &String| Vote { recovery: recovery.clone(), approve, reason: "I know the caller's manager".into() };
             let request = CastVotesRequest { votes: part.iter().map(vote).collect() };
             accepted(&self.homeward.recovery().cast_votes(request).await?.into_inner().results)?;
         }

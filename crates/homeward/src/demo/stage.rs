@@ -110,7 +110,10 @@ impl Stage {
     pub async fn told_all(&self) -> Result<(), Failure> {
         let following = std::mem::take(&mut *self.following.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         for told in following {
-            tokio::time::timeout(LAST_WORDS, told).await.context("the timeline did not end with the recovery")?.map_err(anyhow::Error::from)??;
+            tokio::time::timeout(LAST_WORDS, told)
+                .await
+                .context("the timeline did not end with the recovery")?
+                .map_err(anyhow::Error::from)??;
         }
         Ok(())
     }
@@ -146,9 +149,7 @@ async fn simulator(demo: &Demo) -> Result<Running, Failure> {
 fn limits(demo: &Demo) -> Limits {
     let short = Limits::short();
     match demo.story {
-        Story::NeverEnrols => {
-            Limits { lease: Duration::from_secs(3), useful_window: Duration::from_millis(500), ..short }
-        }
+        Story::NeverEnrols => Limits { lease: Duration::from_secs(3), useful_window: Duration::from_millis(500), ..short },
         Story::LostPhone
         | Story::LoginLoop
         | Story::ProviderDown
@@ -192,7 +193,11 @@ fn organisation(
     url: &impl Fn(String) -> anyhow::Result<url::Url>,
 ) -> anyhow::Result<OrganisationSettings> {
     let id = |text: &str| text.parse::<homeward_types::PolicyId>().context("a policy's id");
-    let policy_of = |name: &str, two_step, lives: Option<&str>| Policy { name: name.into(), two_step, factor_lives_in: lives.map(Into::into) };
+    let policy_of = |name: &str, two_step, lives: Option<&str>| Policy {
+        name: name.into(),
+        two_step,
+        factor_lives_in: lives.map(Into::into),
+    };
     let policies = BTreeMap::from([
         (id(policy::EVERYONE)?, policy_of("Everyone", TwoStep::Mandatory, None)),
         (id(policy::ENGINEERING)?, policy_of("Engineering", TwoStep::Mandatory, None)),

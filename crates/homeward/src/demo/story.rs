@@ -2,9 +2,11 @@
 
 mod many;
 
+pub use many::stranded;
+
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use homeward_proto::recovery::v1::{GetRecoveryRequest, Recovery};
 use homeward_simulator::well_known::{self, Person};
 use homeward_simulator::{Fault, FaultKind};
@@ -22,6 +24,15 @@ const HELP_DESK: Who = Who::Person("help desk");
 const APPROVER: Who = Who::Person("approver");
 const ADMINISTRATOR: Who = Who::Person("administrator");
 const USER: Who = Who::Person("user");
+
+/// Ends the story where it went otherwise than it must.
+macro_rules! expect {
+    ($holds:expr, $($why:tt)+) => {
+        if !$holds {
+            return Err(anyhow::anyhow!($($why)+).into());
+        }
+    };
+}
 
 /// What the verdict checks afterwards.
 pub struct Played {
@@ -77,7 +88,7 @@ async fn provider_down(stage: &Stage) -> Result<Played, Failure> {
     stage.browser.sign_in_and_enrol(user.email, &letter).await?;
     stage.timeline.line(USER, "signs in and sets up a new factor; Homeward cannot see it yet");
     tokio::time::sleep(OUTAGE).await;
-    ensure!(truth.faults().iter().any(|fault| fault.fired > 0), "the outage met no call: nothing was tried");
+    expect!(truth.faults().iter().any(|fault| fault.fired > 0), "the outage met no call: nothing was tried");
     truth.clear_faults();
     stage.timeline.line(Who::Person("the provider"), "answers again");
     ended(stage, user, &recovery, "enrolled").await
@@ -87,7 +98,7 @@ async fn wrong_profile(stage: &Stage) -> Result<Played, Failure> {
     let user = well_known::MIA_BERG;
     let diagnosis = stage.help_desk.diagnose(user.name).await?;
     stage.timeline.line(HELP_DESK, &format!("types \"{}\": {}", user.name, diagnosis.sentence));
-    ensure!(diagnosis.code == "several_match", "expected several matches, got {}", diagnosis.code);
+    expect!(diagnosis.code == "several_match", "expected several matches, got {}", diagnosis.code);
     for candidate in &diagnosis.candidates {
         stage.timeline.line(Who::Homeward, &format!("  {} <{}>, account {}", candidate.name, candidate.email, candidate.account));
     }
@@ -105,7 +116,7 @@ async fn not_managed(stage: &Stage) -> Result<Played, Failure> {
     let diagnosis = stage.help_desk.diagnose(user.email).await?;
     stage.timeline.line(HELP_DESK, &format!("asks about {}: {}", user.email, diagnosis.sentence));
     stage.timeline.line(Who::Homeward, &diagnosis.next);
-    ensure!(diagnosis.code == "not_managed", "expected not_managed, got {}", diagnosis.code);
+    expect!(diagnosis.code == "not_managed", "expected not_managed, got {}", diagnosis.code);
     let refused = stage.help_desk.request(&[user.email.to_owned()]).await?;
     let problem = refused.first().and_then(|result| result.problem.as_ref()).context("an unmanaged account was accepted")?;
     stage.timeline.line(HELP_DESK, &format!("asks for a recovery all the same, and is refused: {}", problem.message));

@@ -59,7 +59,8 @@ impl Timeline {
     pub fn expect(&self, what: &'static str, total: usize) {
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX));
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style);
             bar.set_message(what);
             *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);

@@ -45,7 +45,8 @@ impl Verdict {
         let log = truth.log(stage.before.last_effect);
         let mut verdict = Self { checks: Vec::new(), report: String::new() };
         let home = first_home(&log);
-        let stays: BTreeMap<&str, f64> = touched.iter().filter_map(|account| Some((*account, exposure(&log, account)?))).collect();
+        let stays: BTreeMap<&str, f64> =
+            touched.iter().filter_map(|account| Some((*account, exposure(&log, account)?))).collect();
         verdict.exposure(&stays);
         verdict.everybody_is_home(stage, &touched, &home);
         verdict.recoveries_ended(played);
@@ -99,21 +100,34 @@ impl Verdict {
             self.check(false, format!("recovery {} ended as {}, not {}", recovery.recovery, recovery.outcome, played.outcome));
         }
         let seen_back = |end| matches!(end, LeaseEnd::Home | LeaseEnd::NeverLent | LeaseEnd::Unspecified);
-        let proved = played.recoveries.iter().all(|r| seen_back(r.lease_end()) && (r.out_since.is_none() || !r.return_evidence.is_empty()));
+        let proved = played
+            .recoveries
+            .iter()
+            .all(|r| seen_back(r.lease_end()) && (r.out_since.is_none() || !r.return_evidence.is_empty()));
         if let [one] = played.recoveries.as_slice() {
             let evidence = if one.return_evidence.is_empty() { "never lent, nothing to return" } else { &one.return_evidence };
             self.check(proved, format!("return: {evidence}"));
         } else if !played.recoveries.is_empty() {
-            self.check(proved, format!("{} returns, each seen at the provider before its lease was closed", played.recoveries.len()));
+            self.check(
+                proved,
+                format!("{} returns, each seen at the provider before its lease was closed", played.recoveries.len()),
+            );
         }
     }
 
     fn everybody_was_told(&mut self, stage: &Stage, played: &Played) -> anyhow::Result<()> {
         let names = stage.mailbox.names()?;
-        let untold = played.recoveries.iter().filter(|r| !names.iter().any(|name| name.starts_with(&format!("{}.closed.owner", r.recovery))));
+        let untold = played
+            .recoveries
+            .iter()
+            .filter(|r| !names.iter().any(|name| name.starts_with(&format!("{}.closed.owner", r.recovery))));
         let untold: Vec<_> = untold.map(|recovery| recovery.recovery.clone()).collect();
         if !played.recoveries.is_empty() {
-            let sentence = if untold.is_empty() { "the owner was told how it ended".into() } else { format!("owners NOT told: {}", untold.join(", ")) };
+            let sentence = if untold.is_empty() {
+                "the owner was told how it ended".into()
+            } else {
+                format!("owners NOT told: {}", untold.join(", "))
+            };
             self.check(untold.is_empty(), sentence);
         }
         let _ = writeln!(self.report, "Mails: {} letters in {}", names.len(), stage.mailbox.folder().display());
@@ -123,8 +137,14 @@ impl Verdict {
     fn others_are_untouched(&mut self, stage: &Stage, touched: &BTreeSet<&str>, log: &[Effect]) {
         let others = stage.before.accounts.iter().filter(|account| !touched.contains(account.id.as_str()));
         let (mut managed, mut changed) = (0_usize, Vec::new());
-        let now: BTreeMap<String, AccountTruth> =
-            stage.simulator.truth().page(0, usize::MAX).accounts.into_iter().map(|account| (account.id.clone(), account)).collect();
+        let now: BTreeMap<String, AccountTruth> = stage
+            .simulator
+            .truth()
+            .page(0, usize::MAX)
+            .accounts
+            .into_iter()
+            .map(|account| (account.id.clone(), account))
+            .collect();
         for before in others {
             managed += usize::from(before.claim == Claim::Managed);
             let same = now.get(&before.id).is_some_and(|now| facts(now) == facts(before));
@@ -133,7 +153,9 @@ impl Verdict {
         let strangers = log.iter().filter(|effect| !touched.contains(effect.account.as_str())).count();
         let untouched = changed.is_empty() && strangers == 0;
         let sentence = if untouched {
-            format!("{managed} other accounts: untouched (placement, version and factor as before; none in the provider's own log)")
+            format!(
+                "{managed} other accounts: untouched (placement, version and factor as before; none in the provider's own log)"
+            )
         } else {
             format!("other accounts were TOUCHED: {} ({strangers} effects)", changed.join(", "))
         };

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use homeward_chassis::config::Secret;
-use homeward_types::{Limits, Organisation, OrganisationId, Policy, PolicyId, Tiers};
 use homeward_provider::atlassian::AtlassianSettings;
+use homeward_types::{Limits, Organisation, OrganisationId, Policy, PolicyId, Tiers};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;

@@ -85,13 +85,18 @@ fn token() -> Result<Bearer, Failure> {
 }
 
 /// Only the owner may read what lies there: keys, letters with links that act, databases.
-fn private_folder(folder: &Path) -> Result<(), Failure> {
+pub fn private_folder(folder: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     Ok(made.with_context(|| format!("making the data directory {}", folder.display()))?)
 }
 
-async fn broker(settings: &Settings, folder: &Path, database_url: Option<&str>, clock: Arc<dyn Clock>) -> Result<Arc<dyn Broker>, Failure> {
+async fn broker(
+    settings: &Settings,
+    folder: &Path,
+    database_url: Option<&str>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Broker>, Failure> {
     match &settings.storage.broker {
         None => {
             let database = open(folder, database_url, "broker").await?;

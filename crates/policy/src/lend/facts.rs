@@ -1,6 +1,6 @@
 //! What one fresh bulk read shows of accounts, and the diagnosis that it leads to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use homeward_provider::{AccountRecord, Holder, IdentityProvider, Priority, ProviderError, Search};
@@ -45,24 +45,27 @@ impl FreshRead {
     /// [`ProviderError`] of the first call that failed.
     pub async fn of(provider: &dyn IdentityProvider, who: &[Holder], priority: Priority) -> Result<Self, ProviderError> {
         let accounts: Vec<AccountId> = who.iter().map(|holder| holder.account.clone()).collect();
-        let (placements, factors) = if who.iter().all(|holder| holder.email.is_some()) {
-            tokio::try_join!(provider.read_placements(&accounts, priority), provider.read_factors(who, priority))?
+        let (placements, found) = if who.iter().all(|holder| holder.email.is_some()) {
+            tokio::try_join!(provider.read_placements(&accounts, priority), records(provider, who, priority))?
         } else {
             let placements = provider.read_placements(&accounts, priority).await?;
-            let factors = provider.read_factors(&with_addresses(who, &placements), priority).await?;
-            (placements, factors)
+            let found = records(provider, &with_addresses(who, &placements), priority).await?;
+            (placements, found)
         };
         let mut read = Self::default();
         read.placements.extend(placements.into_iter().map(|placement| (placement.account.clone(), placement)));
-        for reading in factors {
-            read.factors.insert(reading.account.clone(), reading.factor);
-            read.records.extend(reading.record.map(|record| (reading.account, record)));
+        for record in found {
+            read.factors.insert(record.account.clone(), record.factor);
+            read.records.insert(record.account.clone(), record);
         }
-        // Where the factor's read says nothing of the account itself, the directory does.
+        // Whom no address found, the id does: the address has another holder by now, or there was none.
         let unknown: Vec<AccountId> = accounts.into_iter().filter(|account| !read.records.contains_key(account)).collect();
         if !unknown.is_empty() {
             let found = provider.find_accounts(Search::Accounts(&unknown), priority).await?;
-            read.records.extend(found.into_iter().map(|record| (record.account.clone(), record)));
+            for record in found {
+                read.factors.insert(record.account.clone(), record.factor);
+                read.records.insert(record.account.clone(), record);
+            }
         }
         Ok(read)
     }
@@ -127,6 +130,18 @@ impl FreshRead {
         let home_version = facts.placement.and_then(|placement| placement.version);
         Ok(Allowed { home: home.clone(), home_version, factor: facts.factor })
     }
+}
+
+/// The records of these accounts, by address: with the factor, and with the roles that decide how careful to be, which a read of
+/// factors alone does not tell.
+async fn records(provider: &dyn IdentityProvider, who: &[Holder], priority: Priority) -> Result<Vec<AccountRecord>, ProviderError> {
+    let emails: Vec<Email> = who.iter().filter_map(|holder| holder.email.clone()).collect();
+    if emails.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked: HashSet<&AccountId> = who.iter().map(|holder| &holder.account).collect();
+    let found = provider.find_accounts(Search::Emails(&emails), priority).await?;
+    Ok(found.into_iter().filter(|record| asked.contains(&record.account)).collect())
 }
 
 fn with_addresses(who: &[Holder], placements: &[Placement]) -> Vec<Holder> {

@@ -66,13 +66,24 @@ async fn help_all(stage: &Stage, of: &BTreeMap<String, String>) -> Result<Vec<Re
             return Ok(closed);
         }
         if progress_at.elapsed() > PATIENCE {
-            return Err(anyhow::anyhow!("only {} of {} recoveries closed, and none in the last {PATIENCE:?}", closed.len(), of.len()).into());
+            return Err(anyhow::anyhow!(
+                "only {} of {} recoveries closed, and none in the last {PATIENCE:?}",
+                closed.len(),
+                of.len()
+            )
+            .into());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-fn act(stage: &Stage, of: &BTreeMap<String, String>, name: &str, room: &Arc<Semaphore>, acting: &mut JoinSet<anyhow::Result<()>>) {
+fn act(
+    stage: &Stage,
+    of: &BTreeMap<String, String>,
+    name: &str,
+    room: &Arc<Semaphore>,
+    acting: &mut JoinSet<anyhow::Result<()>>,
+) {
     let mut parts = name.split('.');
     let (Some(recovery), Some(kind)) = (parts.next(), parts.next()) else { return };
     let Some(email) = of.get(recovery).cloned() else { return };
@@ -92,8 +103,12 @@ async fn closed(stage: &Stage, of: &BTreeMap<String, String>) -> Result<Vec<Reco
     let mut all = Vec::new();
     let mut before = String::new();
     loop {
-        let request =
-            ListRecoveriesRequest { organisation: stage.help_desk.organisation.clone(), open_only: false, before, page_size: 1000 };
+        let request = ListRecoveriesRequest {
+            organisation: stage.help_desk.organisation.clone(),
+            open_only: false,
+            before,
+            page_size: 1000,
+        };
         let page = stage.help_desk.homeward.recovery().list_recoveries(request).await?.into_inner();
         all.extend(page.recoveries.into_iter().filter(|r| r.closed_at.is_some() && of.contains_key(&r.recovery)));
         if page.next_before.is_empty() {
