@@ -14,6 +14,7 @@
 //! about the end holds, and it still holds after every message has come once more.
 
 pub mod laws;
+mod queue;
 mod stage;
 mod story;
 
@@ -24,7 +25,7 @@ use homeward_types::Timestamp;
 
 use crate::definition::Saga;
 use crate::plan::Progress;
-use stage::Stage;
+use stage::{Stage, Told};
 use story::{Delivery, Story, Trouble};
 
 /// The other parts in a saga's play.
@@ -163,20 +164,24 @@ pub fn prove<R: Rehearsal>(rehearsal: &R) -> Result<Report, Broken> {
 }
 
 /// Tells one story to its end, and once more everything that was said in it.
-fn tell<R: Rehearsal>(rehearsal: &R, story: &Story<R::Saga>, report: &mut Report) -> Result<stage::Told<R::Saga>, Broken> {
-    let mut stage = Stage::new(rehearsal, story);
-    let played = stage.play();
-    report.decisions += stage.decisions();
-    if let Err(problem) = played {
-        return Err(Broken { saga: R::Saga::NAME, story: story.to_string(), problem, log: stage.into_log() });
-    }
+fn tell<R: Rehearsal>(rehearsal: &R, story: &Story<R::Saga>, report: &mut Report) -> Result<Told<R::Saga>, Broken> {
+    let told = match Stage::new(rehearsal, story, None).play() {
+        Ok(told) => told,
+        Err(problem) => {
+            // The same happens when it is told again; now every line is kept.
+            let mut log = Vec::new();
+            let problem = Stage::new(rehearsal, story, Some(&mut log)).play().err().unwrap_or(problem);
+            return Err(Broken { saga: R::Saga::NAME, story: story.to_string(), problem, log });
+        }
+    };
     match &story.crash {
         None => report.stories += 1,
         Some(_) => report.crashes += 1,
     }
-    if let Some(hit) = stage.hit() {
-        *report.hits.entry(hit).or_default() += 1;
+    if let Some(hit) = &told.hit {
+        *report.hits.entry(hit.clone()).or_default() += 1;
     }
-    report.failed_at.extend(stage.failed_at().map(str::to_owned));
-    Ok(stage.told())
+    report.decisions += told.decisions;
+    report.failed_at.extend(told.failed_at.iter().cloned());
+    Ok(told)
 }

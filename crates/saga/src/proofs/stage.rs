@@ -6,7 +6,8 @@ use homeward_types::Timestamp;
 
 use crate::definition::{Saga, Verdict};
 use crate::plan::{Event, Move, Progress, due_at, plan};
-use crate::proofs::story::{Delivery, Story, Trouble, When};
+use crate::proofs::queue::Queue;
+use crate::proofs::story::{Story, Trouble, When};
 use crate::proofs::{Rehearsal, laws};
 
 type DataOf<R> = <<R as Rehearsal>::Saga as Saga>::Data;
@@ -28,8 +29,8 @@ pub(super) struct Stage<'r, R: Rehearsal> {
     // What survives a crash.
     progress: Progress<DataOf<R>>,
     outbox: VecDeque<Numbered<CommandOf<R>>>,
-    under_way: VecDeque<Numbered<CommandOf<R>>>,
-    mailbox: VecDeque<InputOf<R>>,
+    under_way: Queue<Numbered<CommandOf<R>>>,
+    mailbox: Queue<InputOf<R>>,
     world: R::World,
     // What the story needs to know.
     now: Timestamp,
@@ -47,7 +48,7 @@ pub(super) struct Stage<'r, R: Rehearsal> {
     entered: Vec<&'static str>,
     failed_at: BTreeSet<String>,
     decisions: usize,
-    log: Vec<String>,
+    log: Option<&'r mut Vec<String>>,
 }
 
 /// A story that was told.
@@ -56,13 +57,18 @@ pub(super) struct Told<S: Saga> {
     /// Each command of the story once.
     pub(super) commands: Vec<S::Command>,
     pub(super) crossings: usize,
+    /// The boundary and the step at which it crashed.
+    pub(super) hit: Option<(&'static str, String)>,
+    pub(super) failed_at: BTreeSet<String>,
+    pub(super) decisions: usize,
 }
 
 /// Everything that was not stored is gone.
 struct Crashed;
 
 impl<'r, R: Rehearsal> Stage<'r, R> {
-    pub(super) fn new(rehearsal: &'r R, story: &'r Story<R::Saga>) -> Self {
+    /// A stage that writes down what happens if there is a `log`.
+    pub(super) fn new(rehearsal: &'r R, story: &'r Story<R::Saga>, log: Option<&'r mut Vec<String>>) -> Self {
         let (data, world) = rehearsal.begin();
         let now = Timestamp::UNIX_EPOCH;
         Self {
@@ -70,8 +76,8 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
             story,
             progress: Progress::fresh(data, now),
             outbox: VecDeque::new(),
-            under_way: VecDeque::new(),
-            mailbox: VecDeque::new(),
+            under_way: Queue::new(story.delivery),
+            mailbox: Queue::new(story.delivery),
             world,
             now,
             crossings: 0,
@@ -87,26 +93,28 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
             entered: Vec::new(),
             failed_at: BTreeSet::new(),
             decisions: 0,
-            log: Vec::new(),
+            log,
         }
     }
 
     /// Plays until the saga is closed and nothing is under way, then says everything once more and plays on.
-    pub(super) fn play(&mut self) -> Result<(), String> {
+    pub(super) fn play(mut self) -> Result<Told<R::Saga>, String> {
         while self.progress.step.as_deref() == Some("") {
             // Whoever begins a saga tries until it is stored.
             self.decide(&Event::Start)?.ok();
         }
         self.act_until_closed()?;
         self.check_end()?;
-        self.log.push("-- everything comes once more".to_owned());
+        self.log(|| "-- everything comes once more".to_owned());
         self.told_once = true;
         let inputs = std::mem::take(&mut self.inputs);
-        self.mailbox.extend(inputs.into_iter().rev());
+        self.mailbox.send(inputs.into_iter().rev());
         let commands = self.commands.clone().into_iter().rev();
-        self.under_way.extend(commands.map(|command| (0, command)));
+        self.under_way.send(commands.map(|command| (0, command)));
         self.act_until_closed()?;
-        self.check_end()
+        self.check_end()?;
+        let Self { entered, commands, crossings, hit, failed_at, decisions, .. } = self;
+        Ok(Told { entered, commands, crossings, hit, failed_at, decisions })
     }
 
     fn act_until_closed(&mut self) -> Result<(), String> {
@@ -117,9 +125,10 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
                 self.publish(number, command).ok();
             } else if let Some((number, command)) = self.next_under_way() {
                 self.call(number, &command).ok();
-            } else if let Some(input) = self.next_input() {
-                let acknowledged = self.decide(&Event::Input(input))?.is_ok();
-                self.settled(acknowledged);
+            } else if let Some(input) = self.mailbox.next() {
+                if self.decide(&Event::Input(input))?.is_ok() {
+                    self.inputs.extend(self.mailbox.acknowledge());
+                }
             } else if self.progress.is_closed() {
                 return Ok(());
             } else {
@@ -134,7 +143,7 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         if self.acted_at != self.progress.step && !self.is_silent() {
             self.acted_at.clone_from(&self.progress.step);
             let acts = self.rehearsal.acts(&self.progress, &mut self.world);
-            self.mailbox.extend(acts);
+            self.mailbox.send(acts);
             if !self.mailbox.is_empty() {
                 return Ok(());
             }
@@ -163,7 +172,8 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         let saga = self.rehearsal.saga();
         let moved = plan(saga, &self.progress, event, self.now);
         self.decisions += 1;
-        self.log.push(format!("{event:?} at {:?}: entered {:?}, asks {:?}", self.progress.step, moved.entered, moved.commands));
+        let step = self.progress.step.clone();
+        self.log(|| format!("{event:?} at {step:?}: entered {:?}, asks {:?}", moved.entered, moved.commands));
         laws::check(saga, &self.progress, event, self.now, &moved)?;
         if self.told_once && self.progress.is_closed() && !moved.progress.is_closed() {
             return Err(format!("it was closed, and {event:?} opened it again although everything had been said before"));
@@ -186,10 +196,7 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
 
     fn publish(&mut self, number: usize, command: CommandOf<R>) -> Result<(), Crashed> {
         self.cross("publish")?;
-        self.under_way.push_back((number, command.clone()));
-        if self.story.delivery == Delivery::Twice {
-            self.under_way.push_back((number, command));
-        }
+        self.under_way.send([(number, command)]);
         self.cross("publish")?;
         self.outbox.pop_front();
         Ok(())
@@ -199,14 +206,11 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
     fn call(&mut self, number: usize, command: &CommandOf<R>) -> Result<(), Crashed> {
         self.cross("call")?;
         let answers = self.answers(command);
-        self.log.push(format!("{command:?} is answered by {answers:?}"));
+        self.log(|| format!("{command:?} is answered by {answers:?}"));
         self.cross("call")?;
         self.carried_out.insert(number);
-        self.mailbox.extend(answers.iter().cloned());
-        if self.story.delivery == Delivery::Twice {
-            self.mailbox.extend(answers);
-        }
-        self.take_under_way();
+        self.mailbox.send(answers);
+        self.under_way.acknowledge();
         Ok(())
     }
 
@@ -238,10 +242,8 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
     }
 
     fn is_silent(&self) -> bool {
-        match &self.story.trouble {
-            Trouble::Silence { step, .. } => !self.trouble_is_over && self.progress.step.as_deref() == Some(*step),
-            Trouble::None | Trouble::WayOut { .. } | Trouble::Refusal { .. } => false,
-        }
+        let silent = self.story.trouble.silent_step();
+        silent.is_some() && silent == self.progress.step.as_deref() && !self.trouble_is_over
     }
 
     /// A boundary: before it and after it are counted apart.
@@ -251,7 +253,7 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         if self.story.crash != Some(crossing) {
             return Ok(());
         }
-        self.log.push(format!("-- crash at {boundary}"));
+        self.log(|| format!("-- crash at {boundary}"));
         self.hit = Some((boundary, self.progress.step.clone().unwrap_or_else(|| "closed".to_owned())));
         Err(Crashed)
     }
@@ -261,36 +263,7 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         if self.is_silent() && matches!(self.story.trouble, Trouble::Silence { when: When::BeforeEffect, .. }) {
             return None;
         }
-        match self.story.delivery {
-            Delivery::Once | Delivery::Twice => self.under_way.front().cloned(),
-            Delivery::LateAndReversed => self.under_way.back().cloned(),
-        }
-    }
-
-    fn take_under_way(&mut self) {
-        match self.story.delivery {
-            Delivery::Once | Delivery::Twice => self.under_way.pop_front(),
-            Delivery::LateAndReversed => self.under_way.pop_back(),
-        };
-    }
-
-    fn next_input(&self) -> Option<InputOf<R>> {
-        match self.story.delivery {
-            Delivery::Once | Delivery::Twice => self.mailbox.front().cloned(),
-            Delivery::LateAndReversed => self.mailbox.back().cloned(),
-        }
-    }
-
-    /// What was handled and acknowledged does not come again by itself.
-    fn settled(&mut self, acknowledged: bool) {
-        if !acknowledged {
-            return;
-        }
-        let input = match self.story.delivery {
-            Delivery::Once | Delivery::Twice => self.mailbox.pop_front(),
-            Delivery::LateAndReversed => self.mailbox.pop_back(),
-        };
-        self.inputs.extend(input);
+        self.under_way.next()
     }
 
     /// Remembers the steps that were left without being done.
@@ -316,23 +289,10 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         self.rehearsal.check_end(&self.progress, &self.world)
     }
 
-    pub(super) fn decisions(&self) -> usize {
-        self.decisions
-    }
-
-    pub(super) fn hit(&self) -> Option<(&'static str, String)> {
-        self.hit.clone()
-    }
-
-    pub(super) fn failed_at(&self) -> impl Iterator<Item = &str> {
-        self.failed_at.iter().map(String::as_str)
-    }
-
-    pub(super) fn into_log(self) -> Vec<String> {
-        self.log
-    }
-
-    pub(super) fn told(self) -> Told<R::Saga> {
-        Told { entered: self.entered, commands: self.commands, crossings: self.crossings }
+    /// Lines cost more than all decisions, so they are written only where somebody will read them.
+    fn log(&mut self, line: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            log.push(line());
+        }
     }
 }

@@ -69,6 +69,14 @@ impl<S: Saga> Trouble<S> {
         all.extend(commands.iter().filter(refused).map(|command| Self::Refusal { command: command.clone() }));
         all
     }
+
+    /// The step at which nobody is heard, if there is one.
+    pub(super) fn silent_step(&self) -> Option<&'static str> {
+        match self {
+            Self::Silence { step, .. } => Some(step),
+            Self::None | Self::WayOut { .. } | Self::Refusal { .. } => None,
+        }
+    }
 }
 
 impl<S: Saga> Clone for Trouble<S> {

@@ -1,4 +1,4 @@
-//! The demo service: one process of it over a database, the post that carries its messages, and the shelf that answers.
+//! The demo service: one process of it over a database, and the world outside it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,62 +7,20 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use homeward_chassis::telemetry::TraceContext;
-use homeward_messaging::{
-    Batch, Broker, BrokerError, Consumer, DeadLetter, Envelope, NewMessage, Outbox, PublishError, QueueSpec, Redriven,
-};
+use homeward_messaging::{Batch, Broker, Envelope, NewMessage, Outbox};
 use homeward_saga::{Applied, Arrival, Coordinator, Domain, Event, Handled, Registry, SagaError, Seen};
 use homeward_store::testing::{TestDatabase, migrated};
 use homeward_store::{Database, Tx};
-use homeward_types::{ManualClock, MessageId, Timestamp};
+use homeward_types::ManualClock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::demo::{Command, Input, Lending, Loan};
+use crate::post::Post;
 use crate::rehearsal::Shelf;
 use crate::store;
 use crate::table::start_of_time;
-
-/// A broker that keeps what is published until somebody carries it.
-#[derive(Default)]
-pub struct Post {
-    bag: Mutex<Vec<Arc<Envelope>>>,
-    all: Mutex<Vec<Arc<Envelope>>>,
-}
-
-#[async_trait]
-impl Broker for Post {
-    fn system(&self) -> &'static str {
-        "post"
-    }
-    async fn publish(&self, batch: Vec<Arc<Envelope>>) -> Vec<Result<(), PublishError>> {
-        let answers = batch.iter().map(|_| Ok(())).collect();
-        self.all.lock().unwrap().extend(batch.iter().cloned());
-        self.bag.lock().unwrap().extend(batch);
-        answers
-    }
-    async fn subscribe(&self, queue: &QueueSpec) -> Result<Box<dyn Consumer>, BrokerError> {
-        Err(BrokerError::UnknownQueue(queue.name.to_owned()))
-    }
-    async fn dead(&self, _: &QueueSpec, _: usize) -> Result<Vec<DeadLetter>, BrokerError> {
-        Ok(Vec::new())
-    }
-    async fn redrive(&self, _: &QueueSpec, _: &[MessageId], _: Timestamp) -> Result<Vec<Redriven>, BrokerError> {
-        Ok(Vec::new())
-    }
-}
-
-impl Post {
-    /// Everything that was ever published.
-    pub fn all(&self) -> Vec<Arc<Envelope>> {
-        self.all.lock().unwrap().clone()
-    }
-
-    /// Everything that was published since the last time.
-    pub fn take(&self) -> Vec<Arc<Envelope>> {
-        std::mem::take(&mut self.bag.lock().unwrap())
-    }
-}
 
 /// What the desk does instead of its work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod explore;
 mod library;
+mod post;
 mod rehearsal;
 mod store;
 mod table;
