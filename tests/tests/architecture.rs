@@ -213,7 +213,8 @@ fn wire_types_stay_at_the_edge_of_a_service() {
     let at_edge = |source: &Source| {
         EDGE.contains(&source.name().trim_end_matches(".rs")) || source.folders().any(|folder| EDGE.contains(&folder))
     };
-    let inner = workspace.crates.iter().filter(|one| !matches!(one.name.as_str(), "proto" | "console" | "homeward" | "tests" | "world"));
+    let inner =
+        workspace.crates.iter().filter(|one| !matches!(one.name.as_str(), "proto" | "console" | "homeward" | "tests" | "world"));
     let mut findings = Vec::new();
     for source in sources(inner).filter(|source| !at_edge(source)) {
         // A service says in lib.rs under which generated name it is served.
