@@ -134,7 +134,11 @@ impl FreshRead {
 
 /// The records of these accounts, by address: with the factor, and with the roles that decide how careful to be, which a read of
 /// factors alone does not tell.
-async fn records(provider: &dyn IdentityProvider, who: &[Holder], priority: Priority) -> Result<Vec<AccountRecord>, ProviderError> {
+async fn records(
+    provider: &dyn IdentityProvider,
+    who: &[Holder],
+    priority: Priority,
+) -> Result<Vec<AccountRecord>, ProviderError> {
     let emails: Vec<Email> = who.iter().filter_map(|holder| holder.email.clone()).collect();
     if emails.is_empty() {
         return Ok(Vec::new());

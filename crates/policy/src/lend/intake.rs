@@ -81,9 +81,10 @@ impl Intake {
         }
         let mut undecided = Vec::new();
         for (organisation, commands) in by_organisation {
-            match self.ledger.organisation(&organisation) {
-                Some(settings) => undecided.extend(self.admit_to(settings, commands).await?),
-                None => tracing::error!(%organisation, "a lend names an organisation that is not configured"),
+            if let Some(settings) = self.ledger.organisation(&organisation) {
+                undecided.extend(self.admit_to(settings, commands).await?);
+            } else {
+                tracing::error!(%organisation, "a lend names an organisation that is not configured");
             }
         }
         Ok(undecided)

@@ -23,12 +23,15 @@ pub async fn count_accounts(site: Arc<Site>, shutdown: CancellationToken) {
     loop {
         let wait = match organisation::store::read(site.ledger().db(), site.id()).await {
             Ok(state) => {
-                match state.counted_at.map(|at| after(at, GOOD) - site.ledger().now()).and_then(|left| left.to_std().ok()) {
-                    Some(left) => left,
-                    None => tokio::select! {
+                if let Some(left) =
+                    state.counted_at.map(|at| after(at, GOOD) - site.ledger().now()).and_then(|left| left.to_std().ok())
+                {
+                    left
+                } else {
+                    tokio::select! {
                         () = shutdown.cancelled() => return,
                         counted = count(&site) => if counted { GOOD } else { AGAIN },
-                    },
+                    }
                 }
             }
             Err(_) => AGAIN,

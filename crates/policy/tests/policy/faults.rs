@@ -1,0 +1,181 @@
+//! Unknown outcomes: what the provider did is not what it said, or not when.
+
+use std::time::Duration;
+
+use homeward_proto::policy::v1::LeaseNews;
+use homeward_proto::words::v1 as words;
+use homeward_simulator::well_known::policy::{EVERYONE, RECOVERY};
+use homeward_simulator::{Drift, Fault, FaultKind, Says, well_known};
+use homeward_types::Limits;
+
+use crate::stage::{Plan, on_both, until};
+
+const MOVES: &str = "POST *add-users";
+const PLACEMENTS: &str = "POST *bulk-fetch";
+
+/// A client that gives up soon.
+fn impatient() -> Plan {
+    let limits =
+        Limits { client_timeout: Duration::from_millis(400), claim: Duration::from_millis(800), ..Plan::default().limits };
+    Plan { timeout: limits.client_timeout, limits, ..Plan::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lend_that_timed_out_and_was_applied_is_seen_and_not_sent_again() {
+    on_both(impatient, async |stage| {
+        let account = stage.stranded(1);
+        stage.truth().fault(Fault::on(MOVES, FaultKind::AppliedTimedOut { after_ms: 5_000 }).times(1));
+        let lease = stage.lend(&account).await;
+        stage.audience.news(lease, LeaseNews::Lent).await;
+        stage.ask_back(lease, &account).await;
+        let closed = stage.audience.news(lease, LeaseNews::Closed).await;
+        assert_eq!(closed.end(), words::LeaseEnd::Home);
+        assert_eq!(stage.moves_into(&account.id, RECOVERY), 1);
+        // Seen out, so the only lend was taken: nothing is waited out.
+        assert!(stage.audience.all(lease).iter().all(|(news, _)| *news != LeaseNews::Settling));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lend_that_was_accepted_and_never_applied_ends_at_home_after_settling() {
+    on_both(impatient, async |stage| {
+        let account = stage.stranded(1);
+        stage.truth().fault(Fault::on(MOVES, FaultKind::NeverApplied { says: Says::default() }).times(1));
+        let lease = stage.lend(&account).await;
+        let returning = stage.audience.news(lease, LeaseNews::Returning).await;
+        assert_eq!(returning.return_reason, "the lend did not show");
+        let closed = stage.audience.news(lease, LeaseNews::Closed).await;
+        assert_eq!((closed.end(), closed.seen_out_at), (words::LeaseEnd::Home, None));
+        assert_eq!(stage.moves_into(&account.id, RECOVERY), 0, "an unknown lend is never sent again");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lend_that_lands_after_the_return_is_seen_and_brought_back() {
+    on_both(Plan::default, async |stage| {
+        let account = stage.stranded(1);
+        stage.truth().fault(Fault::on(MOVES, FaultKind::AppliedLate { by_ms: 900, says: Says::default() }).times(1));
+        let lease = stage.lend(&account).await;
+        until("the lend is accepted", async || {
+            stage.truth().calls().iter().any(|call| call.call.contains("add-users") && call.count > 0)
+        })
+        .await;
+        stage.ask_back(lease, &account).await;
+        let closed = stage.audience.news(lease, LeaseNews::Closed).await;
+        assert_eq!((closed.end(), stage.policy_of(&account.id).as_str()), (words::LeaseEnd::Home, EVERYONE));
+        assert!(closed.seen_out_at.is_some(), "it did land: {closed:?}");
+        assert_eq!(stage.moves_into(&account.id, RECOVERY), 1);
+        let told: Vec<LeaseNews> = stage.audience.all(lease).iter().map(|(news, _)| *news).collect();
+        assert!(told.contains(&LeaseNews::Settling) || told.contains(&LeaseNews::Lent), "{told:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_read_does_not_close_a_lease() {
+    on_both(Plan::default, async |stage| {
+        stage.earn_trust().await;
+        let account = stage.stranded(1);
+        let lease = stage.lend(&account).await;
+        stage.audience.news(lease, LeaseNews::Lent).await;
+        // The return is never applied, and reads show the time before the lend: the account looks as if it were home.
+        stage.truth().fault(Fault::on(MOVES, FaultKind::NeverApplied { says: Says::default() }).times(1));
+        stage.truth().fault(Fault::on(PLACEMENTS, FaultKind::StaleRead { by_ms: 60_000 }).lasting(Duration::from_millis(90)));
+        stage.ask_back(lease, &account).await;
+        let closed = stage.audience.news(lease, LeaseNews::Closed).await;
+        assert_eq!(stage.policy_of(&account.id), EVERYONE);
+        assert!(closed.back_version > closed.out_version, "{closed:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_batch_is_sent_again_by_itself() {
+    on_both(Plan::default, async |stage| {
+        let accounts: Vec<_> = (1..=6).map(|n| stage.stranded(n)).collect();
+        stage.truth().fault(Fault::on(MOVES, FaultKind::PartialBatch { only: vec![] }).times(2));
+        let leases = futures_util::future::join_all(accounts.iter().map(|account| stage.lend(account))).await;
+        for lease in &leases {
+            stage.audience.news(*lease, LeaseNews::Lent).await;
+        }
+        assert!(stage.truth().faults()[0].fired > 0);
+        for (lease, account) in leases.iter().zip(&accounts) {
+            stage.ask_back(*lease, account).await;
+            stage.audience.news(*lease, LeaseNews::Closed).await;
+            assert_eq!(stage.moves_into(&account.id, RECOVERY), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_changes_hands_mid_call_takes_somebody_along_who_is_brought_home() {
+    on_both(Plan::default, async |stage| {
+        let account = stage.stranded(1);
+        let bystander = stage.truth().account(well_known::HELP_DESK.id).unwrap();
+        let swap = FaultKind::Meanwhile { account: account.id.clone(), drift: Drift::SwapEmail { with: bystander.id.clone() } };
+        stage.truth().fault(Fault::on(MOVES, swap).times(1));
+        let lease = stage.lend(&account).await;
+        let incident = stage.audience.incident("unexpected_holder").await;
+        assert_eq!(incident.account, bystander.id);
+        assert!(!incident.sentence.contains(&account.email), "addresses are masked: {}", incident.sentence);
+        let adopted = stage
+            .audience
+            .wait("an adopted lease", |heard| {
+                heard.leases.iter().find(|(news, _)| *news == LeaseNews::Adopted).map(|(_, lease)| lease.clone())
+            })
+            .await;
+        assert_eq!((adopted.account.as_str(), adopted.origin.as_str()), (bystander.id.as_str(), "adopted"));
+        stage.audience.news(adopted.lease.parse().unwrap(), LeaseNews::Closed).await;
+        stage.audience.news(lease, LeaseNews::Closed).await;
+        assert_eq!((stage.policy_of(&bystander.id).as_str(), stage.policy_of(&account.id).as_str()), (EVERYONE, EVERYONE));
+    })
+    .await;
+}
+
+/// The worker reads addresses for longer than its claim lasts: it must not send what it held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_claim_is_over_sends_nothing() {
+    let plan = || {
+        let limits =
+            Limits { claim: Duration::from_millis(500), client_timeout: Duration::from_millis(500), ..Plan::default().limits };
+        Plan { limits, timeout: Duration::from_secs(3), ..Plan::default() }
+    };
+    on_both(plan, async |stage| {
+        stage.earn_trust().await;
+        let moves =
+            || stage.truth().calls().iter().filter(|call| call.call.contains("add-users")).map(|call| call.count).sum::<u64>();
+        let (account, before) = (stage.stranded(1), moves());
+        // The intake's read goes through; the worker's does not come back in time.
+        stage
+            .truth()
+            .fault(Fault { skip: 1, ..Fault::on(PLACEMENTS, FaultKind::Slow { by_ms: 900 }) }.times(1).for_account(&account.id));
+        let lease = stage.lend(&account).await;
+        stage.audience.news(lease, LeaseNews::Lent).await;
+        assert_eq!(stage.truth().faults()[0].fired, 1);
+        assert_eq!((stage.moves_into(&account.id, RECOVERY), moves() - before), (1, 1), "another claim sent it, once");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_re_add_that_brings_the_old_version_back_is_proved_by_two_reads() {
+    let plan = || {
+        let mut plan = Plan::default();
+        plan.simulator.versions = homeward_simulator::config::Versions::KeptOnReAdd;
+        plan
+    };
+    on_both(plan, async |stage| {
+        for _ in 0..3 {
+            let account = stage.stranded(1);
+            let lease = stage.lend(&account).await;
+            stage.audience.news(lease, LeaseNews::Lent).await;
+            stage.ask_back(lease, &account).await;
+            let closed = stage.audience.news(lease, LeaseNews::Closed).await;
+            assert_eq!((closed.end(), stage.policy_of(&account.id).as_str()), (words::LeaseEnd::Home, EVERYONE));
+        }
+    })
+    .await;
+}
