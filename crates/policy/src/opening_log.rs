@@ -176,8 +176,7 @@ fn write(file: &mut File, queue: &mpsc::Receiver<Job>) {
         for (_, waiting) in jobs {
             if let Some(waiting) = waiting {
                 // Whoever waited may have gone.
-                let _ =
-                    waiting.send(outcome.as_ref().map(|()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string())));
+                let _ = waiting.send(outcome.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())));
             }
         }
     }

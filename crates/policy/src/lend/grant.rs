@@ -45,7 +45,8 @@ impl GrantKeys {
 
     /// Adds a public key (32 bytes) and says its name: the first 16 hexadecimal digits of its SHA-256.
     pub fn add(&mut self, public_key: &[u8]) -> String {
-        let kid: String = digest(&SHA256, public_key).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest(&SHA256, public_key);
+        let kid = digest.as_ref().iter().take(8).fold(String::new(), |kid, byte| kid + &format!("{byte:02x}"));
         self.0.insert(kid.clone(), public_key.to_vec());
         kid
     }

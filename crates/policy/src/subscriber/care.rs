@@ -81,7 +81,7 @@ impl CareHandler {
             Command::Clean => self.care.clean(&order.subject).await?.map(|cleaned| clean_done(&order, cleaned, now)),
             Command::Contain { contain, reason } => {
                 let contained = self.care.contain(&order.subject, *contain, reason).await?;
-                Some(contain_done(&order, *contain, contained, now))
+                Some(contain_done(&order, *contain, &contained, now))
             }
         })
     }
@@ -173,13 +173,13 @@ fn clean_done(order: &Order, cleaned: Cleaned, now: Timestamp) -> Done {
     done(order, "window-cleaned", "window.clean", &payload, detail, now)
 }
 
-fn contain_done(order: &Order, contain: bool, contained: Contained, now: Timestamp) -> Done {
+fn contain_done(order: &Order, contain: bool, contained: &Contained, now: Timestamp) -> Done {
     let subject = &order.subject;
-    let problem = match &contained {
+    let problem = match contained {
         Contained::Done => String::new(),
         Contained::Problem(problem) => problem.clone(),
     };
-    let is_contained = (contained == Contained::Done) == contain;
+    let is_contained = (*contained == Contained::Done) == contain;
     let payload = v1::AccountContained {
         lease: subject.lease.to_string(),
         organisation: subject.organisation.to_string(),
@@ -192,10 +192,10 @@ fn contain_done(order: &Order, contain: bool, contained: Contained, now: Timesta
         "account-contained",
         "account.contain",
         &payload,
-        json!({ "contain": contain, "done": contained == Contained::Done }),
+        json!({ "contain": contain, "done": *contained == Contained::Done }),
         now,
     );
-    if contained == Contained::Done {
+    if *contained == Contained::Done {
         done.happened = Some(Happened::by_policy(subject.lease, Event::Contained(contain)));
     }
     done

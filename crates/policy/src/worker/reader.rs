@@ -155,8 +155,7 @@ fn next_look(lease: &Lease, now: Timestamp) -> LookKind {
     let missed = lease.sight.missed;
     match (missed.search_at, missed.itself_at) {
         (Some(search), _) if now >= after(search, lease.terms.gone_apart) => LookKind::Itself,
-        (None, Some(_) | None) => LookKind::Search,
-        (Some(_), _) => LookKind::Search,
+        (Some(_) | None, _) => LookKind::Search,
     }
 }
 

@@ -95,6 +95,7 @@ impl From<StoredTerms> for Terms {
 
 /// A row of the table `lease`.
 #[derive(Debug, sqlx::FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "as the lease has them, a column each")]
 pub(super) struct LeaseRow {
     id: Uuid,
     organisation: String,
