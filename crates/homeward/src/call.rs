@@ -14,7 +14,7 @@ use homeward_chassis::rpc::{Client, Peer, sized};
 use homeward_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use homeward_proto::recovery::v1::recovery_service_client::RecoveryServiceClient;
 
-use crate::cli::{Command, Reach};
+use crate::cli::{Ask, Reach};
 use crate::exit::Failure;
 
 /// A connection to Homeward in the name of one person.
@@ -60,30 +60,23 @@ fn token(file: Option<&Path>) -> Result<Bearer, Failure> {
 ///
 /// # Errors
 /// What Homeward refused, or why it could not be asked.
-pub async fn run(command: Command) -> Result<ExitCode, Failure> {
-    match command {
-        Command::Diagnose(args) => cases::diagnose(args).await,
-        Command::Recover(args) => cases::recover(args).await,
-        Command::Prove(args) => cases::prove(args).await,
-        Command::Approve(args) => cases::decide(args, true).await,
-        Command::Deny(args) => cases::decide(args, false).await,
-        Command::Cancel(args) => cases::cancel(args).await,
-        Command::ConfirmReset(args) => cases::confirm_reset(args).await,
-        Command::ReturnNow(args) => leases::return_now(args).await,
-        Command::Show(args) => watch::show(args).await,
-        Command::List(args) => cases::list(args).await,
-        Command::Watch(args) => watch::watch(args).await,
-        Command::Leases(args) => leases::leases(args).await,
-        Command::Drain(args) => leases::drain(args).await,
-        Command::Release(args) => leases::release(args).await,
-        Command::Incidents(args) => leases::incidents(args).await,
-        Command::Audit(args) => leases::audit(args).await,
-        #[cfg(feature = "demo")]
-        Command::Demo(_) | Command::Simulator(_) => unreachable_command(),
-        Command::Up(_) | Command::Config(_) | Command::Token(_) => unreachable_command(),
+pub async fn run(ask: Ask) -> Result<ExitCode, Failure> {
+    match ask {
+        Ask::Diagnose(args) => cases::diagnose(args).await,
+        Ask::Recover(args) => cases::recover(args).await,
+        Ask::Prove(args) => cases::prove(args).await,
+        Ask::Approve(args) => cases::decide(args, true).await,
+        Ask::Deny(args) => cases::decide(args, false).await,
+        Ask::Cancel(args) => cases::cancel(args).await,
+        Ask::ConfirmReset(args) => cases::confirm_reset(args).await,
+        Ask::ReturnNow(args) => leases::return_now(args).await,
+        Ask::Show(args) => watch::show(args).await,
+        Ask::List(args) => cases::list(args).await,
+        Ask::Watch(args) => watch::watch(args).await,
+        Ask::Leases(args) => leases::leases(args).await,
+        Ask::Drain(args) => leases::drain(args).await,
+        Ask::Release(args) => leases::release(args).await,
+        Ask::Incidents(args) => leases::incidents(args).await,
+        Ask::Audit(args) => leases::audit(args).await,
     }
-}
-
-fn unreachable_command() -> Result<ExitCode, Failure> {
-    Err(Failure::Fault(anyhow::anyhow!("this command does not ask a running Homeward")))
 }

@@ -42,6 +42,14 @@ pub enum Command {
     Config(ConfigCommand),
     /// Make a bearer token for a person.
     Token(TokenArgs),
+    /// What is asked of a running Homeward.
+    #[command(flatten)]
+    Ask(Ask),
+}
+
+/// What can be asked of a running Homeward.
+#[derive(Debug, Subcommand)]
+pub enum Ask {
     /// Why can't this account be reset, and what would help?
     Diagnose(Diagnose),
     /// Ask for recoveries.

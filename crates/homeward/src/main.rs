@@ -33,21 +33,15 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     let done = |outcome: Result<(), Failure>| outcome.map(|()| ExitCode::SUCCESS);
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
     match command {
-        Command::Config(command) => return done(settings::command(&command)),
-        Command::Token(args) => return done(token::make(&args)),
-        other => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
-            runtime.block_on(async {
-                match other {
-                    #[cfg(feature = "demo")]
-                    Command::Demo(args) => demo::run(args).await,
-                    #[cfg(feature = "demo")]
-                    Command::Simulator(args) => done(simulate::run(args).await),
-                    Command::Up(args) => done(up::run(&args).await),
-                    other => call::run(other).await,
-                }
-            })
-        }
+        Command::Config(command) => done(settings::command(&command)),
+        Command::Token(args) => done(token::make(&args)),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => runtime()?.block_on(demo::run(args)),
+        #[cfg(feature = "demo")]
+        Command::Simulator(args) => done(runtime()?.block_on(simulate::run(args))),
+        Command::Up(args) => done(runtime()?.block_on(up::run(&args))),
+        Command::Ask(ask) => runtime()?.block_on(call::run(ask)),
     }
 }

@@ -107,7 +107,10 @@ fn pages(settings: &Settings, ground: &Ground, metrics: Option<Page>) -> axum::R
     }
 }
 
-fn render(page: &Page) -> Result<([(&'static str, &'static str); 1], String), axum::http::StatusCode> {
+/// A header and the metrics, or what to answer instead.
+type Rendered = Result<([(&'static str, &'static str); 1], String), axum::http::StatusCode>;
+
+fn render(page: &Page) -> Rendered {
     let text = page.render().map_err(|error| {
         tracing::error!(%error, "the metrics page could not be made");
         axum::http::StatusCode::INTERNAL_SERVER_ERROR

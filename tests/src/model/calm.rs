@@ -109,7 +109,7 @@ impl Machine {
         state.held.clear();
         state.faults = super::fault::Faults::NONE;
         state.crashes = 0;
-        state.handed = true;
+        (state.handed, state.calm) = (true, true);
         for account in &mut state.accounts {
             account.lends.clear();
             account.returning = None;
@@ -143,11 +143,7 @@ impl Machine {
         let before = (action != Action::Time).then(|| state.clone());
         match action {
             Action::Time => self.pass(state),
-            Action::LendArrives(_) => {
-                self.policy_acts(state, action);
-                self.end_looks(state);
-            }
-            Action::PatrolLooks(_) | Action::CensusLooks(_) => {
+            Action::LendArrives(_) | Action::PatrolLooks(_) | Action::CensusLooks(_) => {
                 self.policy_acts(state, action);
                 self.end_looks(state);
             }

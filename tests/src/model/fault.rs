@@ -80,6 +80,12 @@ impl Faults {
         Self(self.0 | kind.bit())
     }
 
+    /// These without this kind.
+    #[must_use]
+    pub fn without(self, kind: Fault) -> Self {
+        Self(self.0 & !kind.bit())
+    }
+
     /// How many.
     pub fn len(self) -> u32 {
         self.0.count_ones()

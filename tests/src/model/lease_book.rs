@@ -126,6 +126,7 @@ pub enum Reply {
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent things that a step can lead to")]
 pub struct Outcome {
     /// The row as it now stands.
     pub row: Row,

@@ -11,8 +11,8 @@ use super::law::Law;
 use super::lease_book::{Happening, LeaseBook, Reply, Stage};
 use super::place::Place;
 use super::policy::Verdicts;
-use super::setup::Setup;
-use super::state::{Look, State, Why};
+use super::setup::{Network, Recovery, Setup};
+use super::state::{Lease, Look, State, Why};
 
 /// A model of one size, and all that was learned while it ran.
 pub struct Machine {
@@ -66,6 +66,11 @@ impl Machine {
         let room = self.setup.kinds_in_a_run.is_none_or(|most| state.faults.holds(kind) || state.faults.len() < most);
         let alive = kind != Fault::Crash || self.setup.kinds_in_a_run.is_none() || state.crashes < self.setup.crashes;
         self.setup.faults.holds(kind) && room && alive
+    }
+
+    /// Whether messages stay under way for ever.
+    pub fn forever(&self, state: &State) -> bool {
+        self.setup.network == Network::Forever && !state.calm
     }
 
     /// Trouble happens.
@@ -130,13 +135,16 @@ impl Machine {
     fn recovery_steps(&self, state: &State, steps: &mut Vec<Action>) {
         for at in 0..self.setup.cases.len() {
             let (case, number) = (&state.cases[at], small(at));
-            if case.row == 0 {
+            if !case.begun {
                 if self.may_begin(state, at) {
                     steps.push(Action::Begin(number));
                 }
                 continue;
             }
             self.message_steps(state, at, steps);
+            if case.row == 0 {
+                continue;
+            }
             let facts = self.cases.facts(case.row);
             if !self.may_arrive(state, at) {
                 continue;
@@ -163,7 +171,8 @@ impl Machine {
 
     fn message_steps(&self, state: &State, at: usize, steps: &mut Vec<Action>) {
         let (case, number) = (&state.cases[at], small(at));
-        let (loss, twice) = (self.may(state, Fault::Loss), self.may(state, Fault::Duplicate));
+        let explicit = self.setup.network == Network::Explicit;
+        let (loss, twice) = (explicit && self.may(state, Fault::Loss), explicit && self.may(state, Fault::Duplicate));
         if case.lend {
             if self.lend_may_arrive(state, at) {
                 steps.push(Action::LendArrives(number));
@@ -243,7 +252,7 @@ impl Machine {
                 continue;
             }
             steps.push(Action::LookEnds { look: nth, seen, behind, again: false });
-            if asked && self.may(state, Fault::Duplicate) {
+            if asked && self.setup.network == Network::Explicit && self.may(state, Fault::Duplicate) {
                 steps.push(Action::LookEnds { look: nth, seen, behind, again: true });
             }
         }
@@ -286,7 +295,7 @@ impl Machine {
     pub fn pass(&self, state: &mut State) {
         let scale = &self.setup.scale;
         for account in &mut state.accounts[..self.setup.accounts()] {
-            account.age(scale);
+            account.age(if self.setup.kinds_in_a_run.is_none() { 1 } else { scale.late_limit + 1 });
             let too_late = account.returning.and_then(|age| self.lateness(age));
             if too_late.is_some_and(|kind| !self.setup.faults.holds(kind)) {
                 account.returning = None;
@@ -375,10 +384,21 @@ impl Machine {
             let oldest = looks.map(|look| look.begun).min().unwrap_or(0);
             account.forget(oldest, &self.setup.scale);
         }
+        for lease in 0..self.setup.leases() {
+            let facts = self.leases.facts(state.leases[lease].row);
+            // Only a lend that is ready waits for it.
+            state.leases[lease].confirmed |= !facts.lend_ready;
+            if lease >= self.setup.cases.len() && !facts.is_open() {
+                state.leases[lease] = Lease::default();
+            }
+        }
         state.workers.as_mut_slice().sort_unstable();
         state.looks.as_mut_slice().sort_unstable();
         state.held.as_mut_slice().sort_unstable();
         for case in 0..self.setup.cases.len() {
+            if self.forever(state) {
+                self.tidy_commands(state, case);
+            }
             self.tidy_news(state, case);
         }
         self.tidy_versions(state);
@@ -450,9 +470,18 @@ impl Model for Machine {
 /// The promise itself.
 pub const COMES_HOME: &str = "once faults end, everyone comes home";
 
+/// What happens all the time, and is not a step of its own, where everything stays under way for ever.
+fn unseen(faults: Faults) -> Faults {
+    faults.without(Fault::Loss).without(Fault::Duplicate).without(Fault::ReturnBeyond)
+}
+
 impl Machine {
     /// The kinds of trouble that this model must have seen.
     pub fn expected(&self) -> Faults {
-        self.setup.faults
+        match self.setup.network {
+            Network::Explicit => self.setup.faults,
+            Network::Forever if self.setup.recovery == Recovery::Anyone => unseen(self.setup.faults).without(Fault::Reorder),
+            Network::Forever => unseen(self.setup.faults),
+        }
     }
 }

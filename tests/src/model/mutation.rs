@@ -99,10 +99,10 @@ impl Mutation {
                     close(decision);
                 }
             }
-            (Self::SkipSettling, _, _) => {
-                if decision.lease.as_ref().is_some_and(|lease| lease.state == State::Settling && !lease.released) {
-                    close(decision);
-                }
+            (Self::SkipSettling, _, _)
+                if decision.lease.as_ref().is_some_and(|lease| lease.state == State::Settling && !lease.released) =>
+            {
+                close(decision);
             }
             (Self::NoTombstone, Event::ReturnAsked(_), None) => {
                 *decision = Decision { news: Some(News::Closed), ..Decision::default() };

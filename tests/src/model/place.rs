@@ -201,14 +201,14 @@ impl Account {
         self.past.retain(|past| past.until > oldest_begun - scale.read_lag);
     }
 
-    /// A tick passes.
-    pub fn age(&mut self, scale: &Scale) {
+    /// A tick passes. A return that is under way for longer than `oldest` ticks is not told from one of that age.
+    pub fn age(&mut self, oldest: Ticks) {
         for past in self.past.as_mut_slice() {
             past.until -= 1;
         }
         for lend in self.lends.as_mut_slice() {
             lend.until = lend.until.map(|until| until - 1);
         }
-        self.returning = self.returning.map(|age| (age + 1).min(scale.late_limit + 1));
+        self.returning = self.returning.map(|age| (age + 1).min(oldest));
     }
 }

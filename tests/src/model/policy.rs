@@ -110,7 +110,10 @@ impl Machine {
         if after == Some(Stage::Closed(End::Released)) {
             state.accounts[self.setup.account_of(lease)].released = true;
         }
-        if let (Some(told), true) = (outcome.told, lease < self.setup.cases.len()) {
+        // A repeated answer says nothing that is not under way already, where messages stay for ever.
+        let says_more = outcome.changed || outcome.row == 0 || !self.forever(state);
+        let heard = lease < self.setup.cases.len() && state.cases[lease].row > 0;
+        if let (Some(told), true, true) = (outcome.told, says_more, heard) {
             self.tell(state, lease, told);
         }
         outcome
@@ -205,9 +208,8 @@ impl Machine {
         self.lease_happens(state, case, happening);
         if again {
             self.trouble(state, Fault::Duplicate);
-        } else {
-            state.cases[case].lend = false;
         }
+        state.cases[case].lend &= again || self.forever(state);
     }
 
     /// The mistake of moving before the lease is committed. Says whether it just did.
@@ -228,9 +230,8 @@ impl Machine {
         self.lease_happens(state, case, Happening::ReturnAsked);
         if again {
             self.trouble(state, Fault::Duplicate);
-        } else {
-            state.cases[case].bring_home = false;
         }
+        state.cases[case].bring_home &= again || self.forever(state);
     }
 
     /// The guards of `UPDATE … ready → sent`.

@@ -7,15 +7,19 @@ use super::law::Law;
 use super::lease_book::Stage;
 use super::machine::{Machine, small};
 use super::mutation::Mutation;
+use super::setup::Recovery;
 use super::state::{Case, Held, News, State};
 
 impl Machine {
     /// One open recovery an account: the next begins when the one before is over.
     pub fn may_begin(&self, state: &State, case: usize) -> bool {
         let mut before = (0..case).filter(|earlier| self.setup.cases[*earlier] == self.setup.cases[case]);
-        before.all(|earlier| {
-            let row = state.cases[earlier].row;
-            row > 0 && self.cases.facts(row).step == CaseStep::Past
+        before.all(|earlier| match self.setup.recovery {
+            Recovery::Saga => {
+                let row = state.cases[earlier].row;
+                row > 0 && self.cases.facts(row).step == CaseStep::Past
+            }
+            Recovery::Anyone => self.leases.facts(state.leases[earlier].row).stage.is_some_and(|stage| !stage.is_open()),
         })
     }
 
@@ -37,6 +41,17 @@ impl Machine {
         if news.as_slice().last().is_none_or(|last| last.version < version) {
             news.push(News { version, stage });
         }
+    }
+
+    /// Drops commands that can change nothing any more: a lend for an id that has a row, a return of what is returned.
+    pub fn tidy_commands(&self, state: &mut State, case: usize) {
+        let stage = self.leases.facts(state.leases[case].row).stage;
+        let one = &mut state.cases[case];
+        if self.setup.recovery == Recovery::Anyone {
+            one.bring_home = one.begun;
+        }
+        one.lend &= stage.is_none();
+        one.bring_home &= stage.is_none_or(|stage| matches!(stage, Stage::Opening | Stage::Active));
     }
 
     /// Drops news that can change nothing, and numbers versions anew from 1 in their order.

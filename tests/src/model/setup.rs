@@ -22,6 +22,10 @@ pub struct Setup {
     pub coordinators: usize,
     /// How the provider numbers placements.
     pub versions: Versions,
+    /// What becomes of messages.
+    pub network: Network,
+    /// Who asks for lends and returns.
+    pub recovery: Recovery,
     /// What may go wrong.
     pub faults: Faults,
     /// How many kinds may go wrong in one run; `None`: all of them, as often as they like.
@@ -34,6 +38,25 @@ pub struct Setup {
     pub scale: Scale,
     /// The mistake that the checker is to find, if any.
     pub mutation: Option<Mutation>,
+}
+
+/// What becomes of messages between the services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Each is delivered, repeated, overtaken or lost by a step of its own.
+    Explicit,
+    /// Each stays under way for ever, and may arrive at any moment, again and again, or never: every loss, repetition and
+    /// order at once, in far fewer states. A message that can change nothing any more is left out.
+    Forever,
+}
+
+/// Who asks policy for lends and returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// Production's saga.
+    Saga,
+    /// Anyone, at any time, whatever they know: every saga that can be written, and every person with a button.
+    Anyone,
 }
 
 /// What persons do, at any time.
@@ -61,12 +84,25 @@ impl Setup {
             looks: 1,
             coordinators: 0,
             versions,
+            network: Network::Forever,
+            recovery: Recovery::Saga,
             faults: Faults::ALL,
             kinds_in_a_run: None,
             crashes: 2,
             persons: Persons { cancel: true, enrol: true, ..Persons::default() },
             scale: Scale::SMALL,
             mutation: None,
+        }
+    }
+
+    /// Two leases of one account one after the other, asked for and ended by anyone at any time.
+    pub fn leases_alone(versions: Versions) -> Self {
+        Self {
+            name: "two leases of one account, asked for by anyone",
+            cases: &[0, 0],
+            recovery: Recovery::Anyone,
+            workers: 2,
+            ..Self::one_lease(versions)
         }
     }
 

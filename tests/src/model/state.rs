@@ -40,6 +40,8 @@ pub struct State {
     pub crashes: u8,
     /// The administrator has moved an account.
     pub handed: bool,
+    /// Faults have ended: every message is delivered once.
+    pub calm: bool,
     /// A law that the last step broke.
     pub broken: Option<Law>,
 }
@@ -58,7 +60,9 @@ pub struct Lease {
 /// One case at recovery, and what is under way about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Case {
-    /// Its row; 0 while it has not begun.
+    /// It has begun.
+    pub begun: bool,
+    /// Its row; 0 while it has not begun, or where anyone asks.
     pub row: CaseRow,
     /// The highest version that it knows of its lease, as a rank; 0: none.
     pub known: u8,

@@ -40,8 +40,7 @@ async fn ids_addresses_and_names_are_found_in_one_call() {
         let both = [MIA_BERG.id, OTHER_MIA_BERG.id].map(String::from).to_vec();
         let one = |id: &str| vec![id.to_owned()];
         let found = world.ids(queries).await;
-        let expected =
-            [one(STORY.id), one(LOST_PHONE.id), both.clone(), one(STORY.id), one(SUSPENDED.id), both, vec![], vec![]];
+        let expected = [one(STORY.id), one(LOST_PHONE.id), both.clone(), one(STORY.id), one(SUSPENDED.id), both, vec![], vec![]];
         for ((query, found), expected) in queries.iter().zip(&found).zip(&expected) {
             let (mut found, mut expected) = (found.clone(), expected.clone());
             found.sort();
@@ -114,7 +113,8 @@ async fn close_misses_are_a_help_and_no_way_to_list_accounts() {
         };
         let typos = ["sam.okafer@northwind.example", "Lena Fisher", "Sma Okafor"].map(String::from).to_vec();
         let found = ask("hana", typos).await.unwrap();
-        let closest: Vec<&str> = found.iter().filter_map(|finding| finding.closest.first()).map(|one| one.account.as_str()).collect();
+        let closest: Vec<&str> =
+            found.iter().filter_map(|finding| finding.closest.first()).map(|one| one.account.as_str()).collect();
         assert_eq!(closest, [STORY.id, LOST_PHONE.id, STORY.id]);
         assert!(found.iter().all(|finding| finding.matches.is_empty() && finding.closest.len() <= 5));
         let many = ask("hana", vec!["sam.okafer@northwind.example".into(); 60]).await.unwrap();

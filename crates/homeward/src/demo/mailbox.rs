@@ -58,7 +58,9 @@ impl Mailbox {
     pub fn names(&self) -> anyhow::Result<Vec<String>> {
         let entries = std::fs::read_dir(&self.0).with_context(|| format!("reading {}", self.0.display()))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names.filter(|name| name.ends_with(".eml") && !name.starts_with('.')).collect())
+        Ok(names
+            .filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "eml") && !name.starts_with('.'))
+            .collect())
     }
 }
 

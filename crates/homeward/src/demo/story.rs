@@ -18,7 +18,7 @@ use crate::cli::{Demo, Story};
 use crate::exit::Failure;
 
 /// How long the whole of a story may take once everybody has acted.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const HELP_DESK: Who = Who::Person("help desk");
 const APPROVER: Who = Who::Person("approver");

@@ -77,7 +77,7 @@ async fn whenever_the_process_is_killed_everybody_comes_home_and_is_told() {
     let letters = living.await.unwrap().unwrap_or_else(|error| panic!("{error:#}\n{}", system.last_words()));
     let desk = Desk::of(&system).unwrap().insisting();
     verdict::nobody_is_left_behind(&desk, &simulated, &crowd, &letters, &before).await;
-    verdict::nobody_was_out_without_a_lease(&simulated, &system.data.join("leases.log")).await;
+    verdict::nobody_was_out_without_a_lease(&simulated, &system.data.join("policy/leases.log")).await;
 
     println!(
         "{} kills in {:.0} s, everybody home after {:.0} s; {:?}",

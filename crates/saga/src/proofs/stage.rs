@@ -56,6 +56,7 @@ pub(super) struct Told<S: Saga> {
     pub(super) entered: Vec<&'static str>,
     /// Each command of the story once.
     pub(super) commands: Vec<S::Command>,
+    /// The boundaries that it crossed until everything had been said once.
     pub(super) crossings: usize,
     /// The boundary and the step at which it crashed.
     pub(super) hit: Option<(&'static str, String)>,
@@ -105,6 +106,7 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         }
         self.act_until_closed()?;
         self.check_end()?;
+        let crossings = self.crossings;
         self.log(|| "-- everything comes once more".to_owned());
         self.told_once = true;
         let inputs = std::mem::take(&mut self.inputs);
@@ -113,7 +115,7 @@ impl<'r, R: Rehearsal> Stage<'r, R> {
         self.under_way.send(commands.map(|command| (0, command)));
         self.act_until_closed()?;
         self.check_end()?;
-        let Self { entered, commands, crossings, hit, failed_at, decisions, .. } = self;
+        let Self { entered, commands, hit, failed_at, decisions, .. } = self;
         Ok(Told { entered, commands, crossings, hit, failed_at, decisions })
     }
 
