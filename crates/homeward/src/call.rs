@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use homeward_chassis::auth::Bearer;
 use homeward_chassis::rpc::{Client, Peer, sized};
+#[cfg(feature = "demo")]
+use homeward_proto::directory::v1::directory_service_client::DirectoryServiceClient;
 use homeward_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use homeward_proto::recovery::v1::recovery_service_client::RecoveryServiceClient;
 
@@ -38,6 +40,12 @@ impl Connection {
     /// Cases.
     pub fn recovery(&self) -> RecoveryServiceClient<Client> {
         sized!(RecoveryServiceClient::new(self.0.clone()))
+    }
+
+    /// Accounts.
+    #[cfg(feature = "demo")]
+    pub fn directory(&self) -> DirectoryServiceClient<Client> {
+        sized!(DirectoryServiceClient::new(self.0.clone()))
     }
 
     /// Leases.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use homeward_chassis::telemetry::{self, TelemetryConfig};
 
 use crate::cli::{Demo, Story};
 use crate::exit::{Failure, NOT_VERIFIED};
@@ -23,6 +24,9 @@ use verdict::Verdict;
 pub async fn run(demo: Demo) -> Result<ExitCode, Failure> {
     // Dropped at the end, and with it everything that the demo made, unless it is to be kept.
     let (_temporary, folder) = folder(&demo)?;
+    // Trace ids are real; what is logged is only what would need a person.
+    let telemetry = TelemetryConfig { log_filter: "error".into(), ..TelemetryConfig::default() };
+    let guard = telemetry::init(&telemetry, "homeward-demo").context("setting up telemetry")?;
     let timeline = Timeline::begin();
     timeline.headline(&format!("{} ({} accounts, one of them in trouble)", title(&demo), demo.accounts));
     let stage = Stage::start(&demo, folder, timeline.clone()).await?;
@@ -34,6 +38,7 @@ pub async fn run(demo: Demo) -> Result<ExitCode, Failure> {
         keep(&stage).await?;
     }
     stage.system.finish().await?;
+    guard.shutdown().await;
     Ok(if verdict.verified() { ExitCode::SUCCESS } else { ExitCode::from(NOT_VERIFIED) })
 }
 

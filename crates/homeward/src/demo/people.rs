@@ -1,6 +1,9 @@
 //! The people of the story. They act only through what people have: Homeward's gRPC, letters, and web pages.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail, ensure};
+use homeward_proto::directory::v1::GetSyncRequest;
 use homeward_proto::recovery::v1::{
     AttachProofsRequest, CancelRecoveryRequest, CastVotesRequest, ConfirmResetRequest, DiagnoseRequest, ItemResult, NewRecovery,
     Proof, RequestRecoveriesRequest, RequestResult, Vote,
@@ -8,10 +11,14 @@ use homeward_proto::recovery::v1::{
 use homeward_proto::words::v1::{Diagnosis, ProofKind};
 use homeward_simulator::well_known::PASSWORD;
 
+use tokio::time::Instant;
+
 use super::mailbox::Letter;
 use crate::call::Connection;
 use crate::exit::Failure;
 
+/// How long the help desk waits for the replica.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The most that one call may carry.
 const BULK: usize = 100;
 
@@ -29,6 +36,21 @@ impl HelpDesk {
         let request = DiagnoseRequest { organisation: self.organisation.clone(), query: query.to_owned() };
         let response = self.homeward.recovery().diagnose(request).await?.into_inner();
         Ok(response.diagnosis.context("the answer holds no diagnosis")?)
+    }
+
+    /// Waits until directory has read through all accounts once.
+    pub async fn until_synced(&self) -> Result<(), Failure> {
+        let began = Instant::now();
+        loop {
+            let request = GetSyncRequest { organisation: self.organisation.clone() };
+            if self.homeward.directory().get_sync(request).await?.into_inner().last_full_sync.is_some() {
+                return Ok(());
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(anyhow::anyhow!("directory did not read through all accounts within {PATIENCE:?}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Asks for recoveries of these accounts.

@@ -96,6 +96,8 @@ async fn provider_down(stage: &Stage) -> Result<Played, Failure> {
 
 async fn wrong_profile(stage: &Stage) -> Result<Played, Failure> {
     let user = well_known::MIA_BERG;
+    // A name is looked up in the replica, so the first reading through must be over.
+    stage.help_desk.until_synced().await?;
     let diagnosis = stage.help_desk.diagnose(user.name).await?;
     stage.timeline.line(HELP_DESK, &format!("types \"{}\": {}", user.name, diagnosis.sentence));
     expect!(diagnosis.code == "several_match", "expected several matches, got {}", diagnosis.code);

@@ -10,13 +10,60 @@ const HITS: usize = 3;
 /// How many of a hundred kills must fall while many accounts are out.
 const IN_SWING: usize = 80;
 
-/// The saga's stored states: an event that arrives in one is committed there.
-const STATES: [&str; 10] =
-    ["prove", "approve", "take-slot", "lend", "reset-factor", "invite", "await-enrolment", "return", "clean", "close"];
-/// States with messages of their own; a slot is taken within the database.
-const SPEAKING: [&str; 9] = ["prove", "approve", "lend", "reset-factor", "invite", "await-enrolment", "return", "clean", "close"];
-/// States whose work needs the provider, and (`notice`) the transport of letters.
-const PROVIDER: [&str; 4] = ["lend", "await-enrolment", "return", "notice"];
+/// The saga's stored states, and which boundaries their events, messages and calls pass: `c`ommit, `p`ublish, pro`v`ider.
+/// A slot is taken within the database; where a person removes the old factor, no call does; letters need no provider.
+const STATES: [(&str, &str); 10] = [
+    ("prove", "cp"),
+    ("approve", "cp"),
+    ("take-slot", "c"),
+    ("lend", "cpv"),
+    ("reset-factor", "cp"),
+    ("invite", "cp"),
+    ("await-enrolment", "cpv"),
+    ("return", "cpv"),
+    ("clean", "cpv"),
+    ("close", "cp"),
+];
+
+/// What the other services commit, publish and call.
+const OTHERS: [(&str, &str); 18] = [
+    ("commit", "recovery.new"),
+    ("commit", "lend"),
+    ("commit", "read"),
+    ("commit", "return"),
+    ("commit", "await-enrolment"),
+    ("commit", "notice"),
+    ("commit", "notice-accepted"),
+    ("publish", "opening"),
+    ("publish", "active"),
+    ("publish", "closing"),
+    ("publish", "closed"),
+    ("publish", "notice"),
+    ("publish", "policy.event.window-cleaned.v1"),
+    ("publish", "policy.event.factor-reset.v1"),
+    ("publish", "directory.event.factor-absent.v1"),
+    ("publish", "directory.event.account-enrolled.v1"),
+    ("provider", "read"),
+    ("provider", "notice"),
+];
+
+fn place(boundary: &str, state: &str) -> Place {
+    (boundary.to_owned(), state.to_owned())
+}
+
+/// The saga's places at one state, in the order of the histogram's columns.
+fn of_state(state: &str) -> [Place; 3] {
+    [place("commit", &format!("recovery.{state}")), place("publish", state), place("provider", state)]
+}
+
+fn required() -> BTreeSet<Place> {
+    let others = OTHERS.map(|(boundary, state)| place(boundary, state));
+    let passed = |(state, marks): (&str, &str)| {
+        let passes = ['c', 'p', 'v'].map(|mark| marks.contains(mark));
+        of_state(state).into_iter().zip(passes).filter_map(|(place, passes)| passes.then_some(place)).collect::<Vec<_>>()
+    };
+    STATES.into_iter().flat_map(passed).chain(others).collect()
+}
 
 /// Keeps count.
 pub struct Aim {
@@ -25,43 +72,31 @@ pub struct Aim {
     /// Accounts out at each kill.
     out: Vec<usize>,
     aimed: usize,
-    /// Counts kills, so that before and after take turns.
-    turn: usize,
 }
 
 impl Aim {
     pub fn new(kills: usize) -> Self {
-        Self { kills, hits: BTreeMap::new(), out: Vec::new(), aimed: 0, turn: 0 }
+        Self { kills, hits: BTreeMap::new(), out: Vec::new(), aimed: 0 }
     }
 
-    /// What must be hit.
-    fn required() -> BTreeSet<Place> {
-        let of = |boundary: &str, states: &[&str]| {
-            states.iter().map(|state| (boundary.to_owned(), (*state).to_owned())).collect::<Vec<_>>()
-        };
-        [of("commit", &["new"]), of("commit", &STATES), of("publish", &SPEAKING), of("provider", &PROVIDER)]
-            .into_iter()
-            .flatten()
-            .collect()
+    fn hits(&self, place: &Place) -> usize {
+        self.hits.get(place).copied().unwrap_or(0)
+    }
+
+    fn seldom<'a>(&self, places: impl IntoIterator<Item = &'a Place>) -> Vec<Place> {
+        places.into_iter().filter(|place| self.hits(place) < HITS).cloned().collect()
     }
 
     /// The places that were hit too seldom so far, before or after the effect in turns; whichever comes first is hit. What must
     /// be hit goes before what merely was seen. None: this kill falls at random.
-    pub fn targets(&mut self, record: &mut Record) -> Vec<(Place, &'static str)> {
-        self.turn += 1;
-        let moment = |place: &Place| {
-            if (self.turn + self.hits.get(place).copied().unwrap_or(0)).is_multiple_of(2) { "begin" } else { "end" }
-        };
-        let seldom = |place: &Place| self.hits.get(place).copied().unwrap_or(0) < HITS;
-        let open: Vec<Place> = Self::required().into_iter().filter(seldom).collect();
-        let places = if open.is_empty() { record.seen().iter().filter(|place| seldom(place)).cloned().collect() } else { open };
-        places
-            .into_iter()
-            .map(|place| {
-                let moment = moment(&place);
-                (place, moment)
-            })
-            .collect()
+    pub fn targets(&self, record: &mut Record) -> Vec<(Place, &'static str)> {
+        let mut places = self.seldom(&required());
+        if places.is_empty() {
+            places = self.seldom(record.seen());
+        }
+        let before = self.out.len() % 2;
+        let moment = |hits: usize| if (before + hits).is_multiple_of(2) { "begin" } else { "end" };
+        places.into_iter().map(|place| (self.hits(&place), place)).map(|(hits, place)| (place, moment(hits))).collect()
     }
 
     /// A kill, where the process stood still or not, with this in progress, and so many accounts out.
@@ -75,12 +110,18 @@ impl Aim {
 
     /// How often each state was hit at each boundary.
     pub fn histogram(&self) -> String {
-        let mut text = format!("{} kills, {} of them aimed\n", self.out.len(), self.aimed);
-        let states: BTreeSet<&String> = self.hits.keys().map(|(_, state)| state).collect();
-        let _ = writeln!(text, "{:<44} {:>8} {:>8} {:>8}", "state", "commit", "publish", "provider");
-        for state in states {
-            let at = |boundary: &str| self.hits.get(&(boundary.to_owned(), state.clone())).copied().unwrap_or(0);
-            let _ = writeln!(text, "{state:<44} {:>8} {:>8} {:>8}", at("commit"), at("publish"), at("provider"));
+        let mut text = format!("{} kills, {} of them aimed\n{:<20}", self.out.len(), self.aimed, "state of the saga");
+        let _ = writeln!(text, "{:>8} {:>8} {:>8}", "commit", "publish", "provider");
+        let mut of_saga = BTreeSet::new();
+        for (state, _) in STATES {
+            let places = of_state(state);
+            let [commit, publish, provider] = places.each_ref().map(|place| self.hits(place));
+            let _ = writeln!(text, "{state:<20}{commit:>8} {publish:>8} {provider:>8}");
+            of_saga.extend(places);
+        }
+        let _ = writeln!(text, "elsewhere");
+        for ((boundary, state), hits) in self.hits.iter().filter(|(place, _)| !of_saga.contains(*place)) {
+            let _ = writeln!(text, "  {boundary:<10}{state:<44}{hits:>4}");
         }
         let mut out = self.out.clone();
         out.sort_unstable();
@@ -104,8 +145,7 @@ impl Aim {
             self.kills
         );
         if everywhere {
-            let seldom: Vec<Place> =
-                Self::required().into_iter().filter(|place| self.hits.get(place).copied().unwrap_or(0) < HITS).collect();
+            let seldom = self.seldom(&required());
             assert!(seldom.is_empty(), "hit less than {HITS} times: {seldom:?}");
         }
     }

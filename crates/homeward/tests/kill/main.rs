@@ -109,6 +109,7 @@ fn world(folder: &Path) -> (Simulated, System) {
     let population = Population { accounts: 2 * NEEDY + 1_000, stranded: NEEDY, lost_phones: NEEDY, zero_delay: false };
     let simulated = Simulated::start(binary, folder, population).unwrap();
     let limits = Limits {
+        lease: Duration::from_secs(40),
         exposure_percent: 5.0,
         hard_cap_percent: 10.0,
         sync: Duration::from_mins(1),
