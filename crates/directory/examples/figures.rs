@@ -126,10 +126,10 @@ async fn watches(
     let mut accounts = BTreeMap::new();
     let numbers: Vec<usize> = (1..=many).collect();
     for part in numbers.chunks(100) {
-        let asked: Vec<_> = part.iter().map(|n| watch(simulator, *n)).collect();
+        let begun: Vec<_> = part.iter().map(|n| watch(simulator, *n)).collect();
         let batch = transaction!(neighbours, "ask", async |tx| -> Result<Batch, StoreError> {
             let mut batch = asker.batch();
-            for (lease, _, command) in &asked {
+            for (lease, _, command) in &begun {
                 let organisation = command.organisation.parse().expect("a name");
                 batch.push(NewMessage::new(
                     "directory.command.watch-account.v1",
