@@ -143,7 +143,7 @@ async fn watches(
             Ok(batch)
         });
         asker.publish(batch.expect("a commit"));
-        accounts.extend(asked.into_iter().map(|(lease, account, _)| (lease, account)));
+        accounts.extend(begun.into_iter().map(|(lease, account, _)| (lease, account)));
     }
     for _ in 0..many {
         let lease = absent.recv().await.expect("the ear hears");
