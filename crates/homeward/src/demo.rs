@@ -28,7 +28,7 @@ pub async fn run(demo: Demo) -> Result<ExitCode, Failure> {
     let telemetry = TelemetryConfig { log_filter: "error".into(), ..TelemetryConfig::default() };
     let guard = telemetry::init(&telemetry, "homeward-demo").context("setting up telemetry")?;
     let timeline = Timeline::begin();
-    timeline.headline(&format!("{} ({} accounts, one of them in trouble)", title(&demo), demo.accounts));
+    timeline.headline(&format!("{} ({} accounts, {} in trouble)", title(&demo), demo.accounts, demo.recoveries.max(1)));
     let stage = Stage::start(&demo, folder, timeline.clone()).await?;
     let played = story::play(&stage, &demo).await?;
     let verdict = Verdict::of(&stage, &played)?;
@@ -71,10 +71,12 @@ fn folder(demo: &Demo) -> Result<(Option<tempfile::TempDir>, PathBuf), Failure> 
 /// Leaves everything running and says how to look around.
 async fn keep(stage: &Stage) -> Result<(), Failure> {
     let file = stage.folder.join("help-desk.token");
-    crate::token::write(&file, &stage.token)?;
+    crate::token::write(&file, &stage.tokens[0])?;
+    crate::token::write(&stage.folder.join("approver.token"), &stage.tokens[1])?;
     anstream::println!(
         "\nStill running; stop with Ctrl-C.\n  console    http://{}  (sign in with the token in {})\n  provider   {}/fake/sign-in\n  \
-         command    homeward --help, with HOMEWARD_SERVER=http://{} HOMEWARD_TOKEN_FILE={} HOMEWARD_ORGANISATION={}\n  data       {}",
+         command    homeward --help, with HOMEWARD_SERVER=http://{} HOMEWARD_TOKEN_FILE={} HOMEWARD_ORGANISATION={}\n  \
+         approver   approver.token lies beside it\n  data       {}",
         stage.system.console(),
         file.display(),
         stage.simulator.provider_url,

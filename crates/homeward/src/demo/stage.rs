@@ -47,8 +47,8 @@ pub struct Stage {
     pub timeline: Timeline,
     /// All accounts before anything happened.
     pub before: Before,
-    /// The help desk's token, for whoever looks around afterwards.
-    pub token: Bearer,
+    /// The help desk's and the approver's tokens, for whoever looks around afterwards.
+    pub tokens: [Bearer; 2],
     /// Where everything lies.
     pub folder: PathBuf,
     lease: Duration,
@@ -73,13 +73,13 @@ impl Stage {
         let before = Before::of(&simulator);
         let system = System::start(&settings, doors).await?;
         let connect = |token: &Bearer| Connection::to(&Peer::plaintext(format!("http://{}", system.grpc())), token);
-        let [requester, approver] = tokens;
+        let [requester, approver] = &tokens;
         Ok(Self {
-            help_desk: HelpDesk { homeward: connect(&requester)?, organisation: ORGANISATION.into() },
-            approver: Approver { homeward: connect(&approver)? },
+            help_desk: HelpDesk { homeward: connect(requester)?, organisation: ORGANISATION.into() },
+            approver: Approver { homeward: connect(approver)? },
             browser: Browser::new()?,
             mailbox: Mailbox::new(folder.join("outbox")),
-            token: requester,
+            tokens,
             lease: limits(demo).lease,
             following: Mutex::default(),
             simulator,
