@@ -1,10 +1,15 @@
 //! The command line: what can be typed, and what it is for.
 
-use std::net::SocketAddr;
+#[cfg(feature = "demo")]
+mod demo;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeward_types::{ProofKind, RecoveryId};
+
+#[cfg(feature = "demo")]
+pub use demo::{Demo, SimulatorArgs, Story};
 
 /// Recovers a lost second factor, and makes sure that the account is put back.
 #[derive(Debug, Parser)]
@@ -101,87 +106,6 @@ pub enum ConfigCommand {
     Print(Settings),
     /// Print a documented example.
     Example,
-}
-
-/// How the demo is played.
-#[cfg(feature = "demo")]
-#[derive(Debug, Args)]
-pub struct Demo {
-    /// Which story.
-    #[arg(long, value_enum, default_value = "lost-phone")]
-    pub story: Story,
-    /// How many recoveries at once.
-    #[arg(long, default_value_t = 1)]
-    pub recoveries: usize,
-    /// How many accounts the organisation has.
-    #[arg(long, default_value_t = 849)]
-    pub accounts: usize,
-    /// Leave everything running afterwards.
-    #[arg(long)]
-    pub keep: bool,
-    /// Use this folder, and leave it behind.
-    #[arg(long)]
-    pub data_dir: Option<PathBuf>,
-}
-
-/// The stories that the demo can play.
-#[cfg(feature = "demo")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Story {
-    /// A lost phone, helped and returned.
-    LostPhone,
-    /// The story's login loop: mandatory, and nothing to reset.
-    LoginLoop,
-    /// The user never enrols; the account comes home all the same.
-    NeverEnrols,
-    /// The provider stops answering while the account is out.
-    ProviderDown,
-    /// Two people with nearly the same name.
-    WrongProfile,
-    /// The account is not managed by the organisation.
-    NotManaged,
-    /// The approver says no.
-    Denied,
-    /// The requester cancels while the account is out.
-    Cancelled,
-    /// The owner says "this was not me" while the account is out.
-    NotMe,
-}
-
-/// How the simulated organisation behaves.
-#[cfg(feature = "demo")]
-#[derive(Debug, Args)]
-pub struct SimulatorArgs {
-    /// Where the provider's API and the fake pages listen.
-    #[arg(long, default_value = "127.0.0.1:7090")]
-    pub listen: SocketAddr,
-    /// Where control and ground truth listen.
-    #[arg(long, default_value = "127.0.0.1:7091")]
-    pub control_listen: SocketAddr,
-    /// The token for control; made up and printed when not given.
-    #[arg(long, env = "HOMEWARD_SIMULATOR_TOKEN", hide_env_values = true)]
-    pub control_token: Option<String>,
-    /// How many accounts.
-    #[arg(long, default_value_t = 849)]
-    pub accounts: usize,
-    /// Of these, how many are in the mandatory policy without a factor.
-    #[arg(long, default_value_t = 0)]
-    pub stranded: usize,
-    /// Of these, how many have a factor that is lost.
-    #[arg(long, default_value_t = 0)]
-    pub lost_phones: usize,
-    /// Take the accounts from a managed-accounts CSV export instead.
-    #[arg(long)]
-    pub csv: Option<PathBuf>,
-    /// What everything random is drawn from.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Answer at once and never lag: for measuring Homeward, not the provider.
-    #[arg(long)]
-    pub zero_delay: bool,
-    /// As late as the real provider may be; otherwise 600 times faster, which fits the limits profile `short`.
-    #[arg(long, conflicts_with = "zero_delay")]
-    pub real_time: bool,
 }
 
 /// How to make a token.
