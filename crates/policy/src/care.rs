@@ -107,8 +107,11 @@ impl Care {
         if !first {
             return Ok(Some(Reset::Done));
         }
-        let answer =
-            boundary!("provider", "reset", site.provider().reset_factor(&subject.account, email, Priority::Evidence).await);
+        let answer = boundary!(
+            "provider",
+            "reset-factor",
+            site.provider().reset_factor(&subject.account, email, Priority::Evidence).await
+        );
         match answer {
             Ok(ProviderReset::Done) => Ok(Some(Reset::Done)),
             Ok(ProviderReset::Person(_)) => Ok(Some(person(site, subject, email))),
@@ -148,7 +151,8 @@ impl Care {
             );
             return Ok(Some(cleaned));
         }
-        let tokens = match site.provider().list_tokens(&subject.account, Priority::Evidence).await {
+        let listed = boundary!("provider", "clean", site.provider().list_tokens(&subject.account, Priority::Evidence).await);
+        let tokens = match listed {
             Ok(tokens) => tokens,
             Err(error) if is_final(&error) => {
                 cleaned.cannot.push(format!("tokens that were made in the window could not be listed: {error}"));

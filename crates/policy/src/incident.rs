@@ -50,9 +50,10 @@ impl Incident {
         }
     }
 
-    /// The incident that an alarm of a lease makes.
-    pub fn of(alarm: &Alarm, lease: &Lease, id: IncidentId) -> Self {
-        match alarm {
+    /// The incident that an alarm of a lease makes. That an account is out again is told by the lease that is opened for it.
+    pub fn of(alarm: &Alarm, lease: &Lease, id: IncidentId) -> Option<Self> {
+        Some(match alarm {
+            Alarm::OutAgain => return None,
             Alarm::Overdue => Self {
                 sentence: format!("account {} should have been back at {} and is not", lease.account, lease.due_at.to_rfc3339()),
                 ..Self::about(lease, id, "overdue")
@@ -83,16 +84,14 @@ impl Incident {
                 ..Self::about(lease, id, "gone")
             },
             Alarm::FoundOut => Self {
-                sentence: format!("account {} was found in the recovery policy without a lease", lease.account),
+                sentence: format!(
+                    "account {} was found out without an open lease: {}",
+                    lease.account,
+                    lease.return_reason.as_deref().unwrap_or_default()
+                ),
                 ..Self::about(lease, id, "found_out")
             },
-            Alarm::OutAgain => Self {
-                sentence: format!("account {} was seen out after its lease had ended", lease.account),
-                matter: format!("out_again:{}:{}", lease.id, lease.version),
-                next_action: "it is leased again and returned".into(),
-                ..Self::about(lease, id, "out_again")
-            },
-        }
+        })
     }
 
     /// Somebody else held the address that a move named.
@@ -115,11 +114,8 @@ impl Incident {
         };
         let masked = mask(address);
         Self {
-            matter: format!(
-                "unexpected_holder:{}:{address}:{}",
-                lease.id,
-                holder.map(|(h, _)| h.to_string()).unwrap_or_default()
-            ),
+            // Told once more if the holder is found out only later.
+            matter: format!("unexpected_holder:{}:{address}:{}", lease.id, place(holder)),
             account: holder.map(|(holder, _)| holder.clone()).or_else(|| Some(lease.account.clone())),
             sentence: format!("a move for account {} named the address {masked}, which it holds no more: {whom}", lease.account),
             next_action: next,
@@ -164,6 +160,12 @@ impl Incident {
     pub fn message(&self) -> NewMessage {
         wire::message(self)
     }
+}
+
+/// Who holds an address and where, as part of an incident's matter.
+fn place(holder: Option<(&AccountId, Option<&PolicyId>)>) -> String {
+    let policy = |policy: Option<&PolicyId>| policy.map(ToString::to_string).unwrap_or_default();
+    holder.map(|(holder, at)| format!("{holder}:{}", policy(at))).unwrap_or_default()
 }
 
 /// An address that a person recognises and a log may hold.

@@ -4,6 +4,7 @@
 //! incidents and the organisation's counter. After the commit messages are published, loops are woken and the file outside
 //! the database learns of ends.
 
+mod heard;
 mod notes;
 mod working;
 
@@ -12,17 +13,18 @@ use std::sync::Arc;
 
 use homeward_chassis::boundary;
 use homeward_chassis::telemetry::TraceContext;
-use homeward_messaging::{Batch, Outbox};
+use homeward_messaging::{Batch, Outbox, Received, inbox};
 use homeward_store::{Database, StoreError, Tx, audit, transaction};
 use homeward_types::{Clock, IncidentId, LeaseEnd, LeaseId, MessageId, Organisation, OrganisationId, Timestamp};
 
 use crate::bells::Belfry;
 use crate::incident::{self, Incident};
 use crate::lease::store::{self as leases, Kept, Receipt};
-use crate::lease::{Alarm, Event, Found, Lease, News, Origin, Place, Reading, Subject, Terms, VersionShown, wire};
+use crate::lease::{Alarm, Decision, Event, Found, Lease, News, Origin, Place, Reading, Subject, Terms, VersionShown, wire};
 use crate::meters::Meters;
 use crate::opening_log::{Line, OpeningLog};
 use crate::organisation;
+use heard::Heard;
 use working::Working;
 
 /// Who did what policy does by itself, in the audit log.
@@ -84,6 +86,7 @@ struct Inner {
     log: OpeningLog,
     belfry: Belfry,
     meters: Meters,
+    heard: Heard,
 }
 
 impl Ledger {
@@ -96,7 +99,16 @@ impl Ledger {
         log: OpeningLog,
     ) -> Self {
         let belfry = Belfry::new(organisations.keys());
-        Self(Arc::new(Inner { db, outbox, clock, organisations, log, belfry, meters: Meters::default() }))
+        Self(Arc::new(Inner {
+            db,
+            outbox,
+            clock,
+            organisations,
+            log,
+            belfry,
+            meters: Meters::default(),
+            heard: Heard::default(),
+        }))
     }
 
     /// The database.
@@ -144,6 +156,11 @@ impl Ledger {
         &self.0.log
     }
 
+    /// Takes note of the senders' numbers (rule 12); the next transactions write them down.
+    pub fn hear(&self, batch: &[Received]) {
+        self.0.heard.hear(batch);
+    }
+
     /// One transaction for everything that happened, and what follows its commit.
     ///
     /// # Errors
@@ -188,14 +205,13 @@ impl Ledger {
             {
                 again.extend(self.reopened(lease, reading));
             }
-            let lease = decision.lease.as_ref();
-            let alarm = |(alarm, lease)| Incident::of(alarm, lease, IncidentId::new(self.clock()));
-            incidents.extend(decision.alarms.iter().filter_map(|alarm| Some((alarm, lease?))).map(alarm));
+            incidents.extend(self.alarmed(&decision));
             entries.extend(notes::entry(what, &decision, now));
             outcomes.push(working.keep(what, decision, &mut batch));
         }
         let found = working.decide_found(tx, again, now).await?;
         for (what, decision) in found {
+            incidents.extend(self.alarmed(&decision));
             entries.extend(notes::entry(&what, &decision, now));
             working.keep(&what, decision, &mut batch);
         }
@@ -212,18 +228,22 @@ impl Ledger {
             organisation::store::trust(tx, organisation, shown).await?;
         }
         audit::record(tx, &entries).await?;
+        inbox::hear(tx, &self.0.heard.take(now)).await?;
         batch.store(tx).await?;
         let (changed, ended) = working.into_changed();
         Ok(Changes { batch, outcomes, changed, ended, incidents: incidents.iter().map(|incident| incident.kind).collect() })
     }
 
+    fn alarmed(&self, decision: &Decision) -> Vec<Incident> {
+        let Some(lease) = &decision.lease else { return Vec::new() };
+        decision.alarms.iter().filter_map(|alarm| Incident::of(alarm, lease, IncidentId::new(self.clock()))).collect()
+    }
+
     /// What follows a commit: nothing of it can fail the change.
     pub fn committed(&self, changes: Changes) -> Vec<Outcome> {
-        {
-            let _publishing = boundary!("publish", "lease");
-            self.0.outbox.publish(changes.batch);
-        }
-        self.0.log.append_later(changes.ended.iter().filter_map(Line::closed).collect());
+        self.0.outbox.publish(changes.batch);
+        let found = changes.changed.iter().filter(|lease| lease.version == 1 && lease.origin != Origin::Lend).map(Line::opened);
+        self.0.log.append_later(found.chain(changes.ended.iter().filter_map(Line::closed)).collect());
         for lease in &changes.ended {
             self.0.meters.ended(lease);
         }

@@ -153,6 +153,9 @@ impl Policy {
             shutdown.run("policy.lends", worker::send_lends(site.clone(), shutdown.token()));
             shutdown.run("policy.reader", worker::read_accounts(site.clone(), shutdown.token()));
             shutdown.run("policy.count", worker::count_accounts(site.clone(), shutdown.token()));
+            if site.organisation().limits.contain_overdue {
+                shutdown.run("policy.contain", worker::contain_overdue(site.clone(), shutdown.token()));
+            }
             shutdown.run("policy.waiting", worker::try_waiting_lends(site.clone(), self.intake.clone(), shutdown.token()));
         }
     }

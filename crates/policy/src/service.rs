@@ -12,8 +12,8 @@ use homeward_proto::policy::v1::policy_service_server::PolicyService;
 use homeward_proto::wire::{WireError, parse, parse_optional, timestamp};
 use homeward_proto::words::v1 as words;
 use homeward_provider::{Holder, Priority};
-use homeward_store::{StoreError, transaction};
-use homeward_types::{AccountId, Factor, LeaseId, Organisation, OrganisationId, Role};
+use homeward_store::StoreError;
+use homeward_types::{AccountId, Factor, LeaseId, OrganisationId, Role};
 use tonic::{Request, Response, Status};
 
 use crate::lease::store::{self as leases, Kept};
@@ -88,7 +88,8 @@ impl PolicyRpc {
         site.heard(read.as_ref().err()).await;
         let silent = read.is_err();
         let read = read.unwrap_or_default();
-        let (open, released) = self.open_work(site.organisation(), &accounts).await.map_err(|error| database(&error))?;
+        let named: Vec<&AccountId> = accounts.iter().collect();
+        let (open, released) = leases::open_work(self.ledger.db(), site.id(), &named).await.map_err(|error| database(&error))?;
         let fact = |account: &AccountId| {
             let lease = open.get(account);
             v1::AccountFacts {
@@ -103,14 +104,6 @@ impl PolicyRpc {
         let state = organisation::store::read(self.ledger.db(), site.id()).await.map_err(|error| database(&error))?;
         let since = silent.then(|| state.unreachable_since.unwrap_or_else(|| self.ledger.now()));
         Ok(v1::ReadFactsResponse { facts: accounts.iter().map(fact).collect(), unreachable_since: since.map(timestamp) })
-    }
-
-    async fn open_work(&self, organisation: &Organisation, accounts: &[AccountId]) -> Result<OpenWork, StoreError> {
-        let accounts: Vec<&AccountId> = accounts.iter().collect();
-        transaction!(self.ledger.db(), "lease.open_work", async |tx| -> Result<OpenWork, StoreError> {
-            let open = leases::open_of_accounts(tx, &organisation.id, &accounts).await?;
-            Ok((open, leases::released_of(tx, &organisation.id, &accounts).await?))
-        })
     }
 
     async fn return_one(&self, caller: &Caller, request: v1::ReturnLeaseRequest) -> Result<v1::ReturnLeaseResponse, Refused> {
@@ -169,8 +162,6 @@ impl PolicyRpc {
         })
     }
 }
-
-type OpenWork = (std::collections::HashMap<AccountId, leases::OpenRow>, std::collections::HashSet<String>);
 
 fn invalid(error: &WireError) -> Refused {
     Refused::invalid("INVALID", error.to_string(), "correct the field and ask again")

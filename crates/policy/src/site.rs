@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use homeward_provider::{ErrorClass, IdentityProvider, ProviderError};
 use homeward_store::{StoreError, transaction};
@@ -13,8 +13,8 @@ use crate::lease::store as leases;
 use crate::ledger::Ledger;
 use crate::organisation;
 
-/// The provider's status for "slow down": it answers, so it is not silent.
-const TOO_MANY: u16 = 429;
+/// So many reads in a row must fail before the provider counts as silent: a single failure is only tried again.
+const IN_A_ROW: u32 = 3;
 
 /// All organisations with a provider.
 pub type Sites = BTreeMap<OrganisationId, Arc<Site>>;
@@ -26,6 +26,8 @@ pub struct Site {
     ledger: Ledger,
     /// The circuit: while it is set, only probes are sent.
     silent: AtomicBool,
+    /// Reads that failed since the last answer.
+    failed: AtomicU32,
     answered: Notify,
 }
 
@@ -41,7 +43,7 @@ impl Site {
     ) -> Result<Self, StoreError> {
         let state = organisation::store::read(ledger.db(), &organisation.id).await?;
         let silent = AtomicBool::new(state.unreachable_since.is_some());
-        Ok(Self { organisation, provider, ledger, silent, answered: Notify::new() })
+        Ok(Self { organisation, provider, ledger, silent, failed: AtomicU32::new(0), answered: Notify::new() })
     }
 
     /// Its settings.
@@ -80,10 +82,18 @@ impl Site {
         }
     }
 
-    /// Takes note of how a read went. The first failure opens the circuit; the first answer closes it and wakes every
+    /// Takes note of how a read went. Some failures in a row open the circuit; the first answer closes it and wakes every
     /// waiting return at once.
     pub async fn heard(&self, error: Option<&ProviderError>) {
-        let silent = error.is_some_and(means_silence);
+        if error.is_some_and(ProviderError::is_for_the_rate) {
+            return;
+        }
+        let silent = if error.is_some_and(means_silence) {
+            self.failed.fetch_add(1, Ordering::Relaxed) + 1 >= IN_A_ROW || self.is_silent()
+        } else {
+            self.failed.store(0, Ordering::Relaxed);
+            false
+        };
         if self.silent.swap(silent, Ordering::Relaxed) == silent {
             return;
         }
@@ -128,8 +138,7 @@ impl Site {
 /// Whether an error says that nothing of this kind will work for now.
 fn means_silence(error: &ProviderError) -> bool {
     match error.class {
-        ErrorClass::Retry { .. } | ErrorClass::Ambiguous => error.status != Some(TOO_MANY),
-        ErrorClass::PermanentForOrganisation => true,
+        ErrorClass::Retry { .. } | ErrorClass::Ambiguous | ErrorClass::PermanentForOrganisation => true,
         ErrorClass::PermanentForAccount | ErrorClass::PermanentForPolicy => false,
     }
 }

@@ -27,6 +27,8 @@ pub(crate) async fn prepare(ledger: &Ledger) -> Result<(), StartError> {
     transaction!(ledger.db(), "organisation.ensure", async |tx| -> Result<(), StoreError> {
         organisation::store::ensure(tx, &organisations).await?;
         for organisation in &organisations {
+            // Held first: whoever opens or ends a lease meanwhile waits, and is counted after its commit.
+            organisation::store::locked(tx, organisation).await?;
             organisation::store::recount(tx, organisation).await?;
         }
         Ok(())

@@ -97,6 +97,7 @@ impl LendHandler {
 #[async_trait::async_trait]
 impl Handler for LendHandler {
     async fn handle(&self, batch: Vec<Received>) -> Result<Vec<Verdict>, HandleError> {
+        self.ledger.hear(&batch);
         let (decoded, verdicts) = sort(&batch, |received| self.decode(received));
         let (mut commands, mut payloads) = (Vec::new(), Vec::new());
         for (command, payload) in decoded {
@@ -156,6 +157,7 @@ impl ReturnHandler {
 #[async_trait::async_trait]
 impl Handler for ReturnHandler {
     async fn handle(&self, batch: Vec<Received>) -> Result<Vec<Verdict>, HandleError> {
+        self.ledger.hear(&batch);
         let (happened, verdicts) = sort(&batch, |received| self.decode(received));
         for part in happened.chunks(BATCH) {
             self.ledger.turn("lease.return", part).await?;

@@ -2,6 +2,7 @@
 //! it in batches, and may be killed at any line.
 
 mod answers;
+mod contain;
 mod count;
 mod holders;
 mod keeper;
@@ -16,6 +17,7 @@ use homeward_store::StoreError;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use contain::contain_overdue;
 pub use count::count_accounts;
 pub use keeper::keep_time;
 pub use reader::read_accounts;
@@ -27,6 +29,9 @@ const BATCH: i64 = 100;
 
 /// Batches of one kind and organisation under way at once.
 const FLIGHTS: usize = 4;
+
+/// How long batches under way may take once the shutdown has begun. What is cut off then counts as after a crash.
+const LANDING: Duration = Duration::from_secs(5);
 
 /// How long a loop rests after the database failed it.
 const REST: Duration = Duration::from_millis(500);

@@ -17,8 +17,18 @@ pub fn message(news: News, kept: &Kept) -> NewMessage {
     let key = format!("{}:{}:{}", lease.id, lease.version, news.name());
     let message = NewMessage::new(kind, lease.organisation.clone(), lease.id.uuid(), key, &payload)
         .of_version(lease.version)
-        .in_state(lease.state.name());
+        .in_state(news.step());
     if kept.trace.is_none() { message } else { message.within(kept.trace.clone()) }
+}
+
+impl News {
+    /// The recovery's step that the news is about, as crash tests name it.
+    fn step(self) -> &'static str {
+        match self {
+            Self::Opened | Self::Lent | Self::Refused => "lend",
+            Self::Returning | Self::Settling | Self::Closed | Self::Adopted => "return",
+        }
+    }
 }
 
 impl From<News> for v1::LeaseNews {

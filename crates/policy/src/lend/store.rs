@@ -32,6 +32,8 @@ pub async fn use_grants(tx: &mut Tx, commands: &[&Command], now: Timestamp) -> R
                 .push_bind(command.signature.as_slice())
                 .push_bind(now);
         });
+        // A lease that is there has its own grant, and its lend was only answered again.
+        insert.push(" ON CONFLICT (lease_id) DO NOTHING");
         insert.build().persistent(false).execute(c).await.map(drop)
     })?;
     Ok(())

@@ -90,6 +90,7 @@ impl CareHandler {
 #[async_trait::async_trait]
 impl Handler for CareHandler {
     async fn handle(&self, batch: Vec<Received>) -> Result<Vec<Verdict>, HandleError> {
+        self.ledger.hear(&batch);
         let (orders, verdicts) = super::sort(&batch, |received| self.decode(received));
         let carried: Vec<Result<Option<Done>, StoreError>> =
             futures_util::stream::iter(orders).map(|order| self.carry_out(order)).buffer_unordered(AT_ONCE).collect().await;

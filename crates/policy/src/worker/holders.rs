@@ -100,7 +100,12 @@ async fn keep(site: &Site, strange: &[Strange<'_>], policies: &HashMap<AccountId
                 happened.extend(policies.get(holder).and_then(|placement| adopted(site, strange, placement, home)));
             }
         }
-        let checked: Vec<(LeaseId, u32)> = strange.iter().map(|strange| (strange.sent.lease, strange.sent.number)).collect();
+        // While the move may still land, its victim is looked for again.
+        let checked: Vec<(LeaseId, u32)> = strange
+            .iter()
+            .filter(|strange| !strange.sent.unresolved || strange.holder.as_ref().is_some_and(|holder| out.contains(&holder)))
+            .map(|strange| (strange.sent.lease, strange.sent.number))
+            .collect();
         leases::set_holder_checked(tx, &checked).await?;
         lend::store::quarantine(tx, site.id(), &addresses, now).await?;
         ledger.apply(tx, &happened, incidents, now).await

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use homeward_provider::Priority;
 use homeward_store::StoreError;
 use homeward_types::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -42,45 +41,27 @@ pub async fn keep_time(ledger: Ledger, sites: Arc<Sites>, shutdown: Cancellation
 
 /// Everything that is due, in batches. Says when there is something next.
 async fn keep(ledger: &Ledger) -> Result<Option<Timestamp>, StoreError> {
+    let mut before = Vec::new();
     loop {
         let due = leases::due_ticks(ledger.db(), ledger.now(), BATCH).await?;
         if due.is_empty() {
             return leases::next_tick(ledger.db()).await;
         }
-        let ticks: Vec<Happened> = due.into_iter().map(|lease| Happened::by_policy(lease, Event::Tick)).collect();
+        // Leases that are due again at once would keep the loop busy for ever: they wait for the next look.
+        if due == before {
+            return Ok(None);
+        }
+        let ticks: Vec<Happened> = due.iter().map(|lease| Happened::by_policy(*lease, Event::Tick)).collect();
         ledger.turn("lease.tick", &ticks).await?;
+        before = due;
     }
 }
 
-/// Shows the organisation's exposure, and contains what is overdue where that is wanted.
+/// Shows the organisation's exposure.
 async fn show(ledger: &Ledger, site: &Site) {
     let now = ledger.now();
     match leases::exposure(ledger.db(), site.id(), now).await {
-        Ok(exposure) => {
-            ledger.meters().exposure(site.id(), &exposure, now);
-            if exposure.overdue > 0 && site.organisation().limits.contain_overdue && !site.is_silent() {
-                contain_overdue(ledger, site).await;
-            }
-        }
+        Ok(exposure) => ledger.meters().exposure(site.id(), &exposure, now),
         Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "exposure cannot be shown"),
-    }
-}
-
-/// Disables accounts that are out past their time. Where a disabled account cannot be moved, the return comes first.
-async fn contain_overdue(ledger: &Ledger, site: &Site) {
-    let capabilities = site.provider().capabilities();
-    if !capabilities.containment || capabilities.disabled_account_movable == Some(false) {
-        return;
-    }
-    let Ok(overdue) = leases::uncontained(ledger.db(), site.id(), BATCH).await else { return };
-    let mut happened = Vec::new();
-    for (lease, account) in overdue {
-        match site.provider().disable(&account, "Homeward: the account is out past its time", Priority::Return).await {
-            Ok(()) => happened.push(Happened::by_policy(lease, Event::Contained(true))),
-            Err(error) => tracing::warn!(%lease, %error, "an overdue account cannot be disabled"),
-        }
-    }
-    if let Err(error) = ledger.turn("lease.contain", &happened).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "that accounts are disabled cannot be noted; it is done again");
     }
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, Written};
-use super::{BATCH, FLIGHTS, holders, land, rest};
+use super::{BATCH, FLIGHTS, LANDING, holders, land, rest};
 use crate::bells::wait;
 use crate::lease::store::{self as leases, Kept, Sent};
 use crate::lease::{Event, Lease, LookKind, Place, Reading, State};
@@ -61,7 +61,7 @@ pub async fn read_accounts(site: Arc<Site>, shutdown: CancellationToken) {
             break;
         }
     }
-    while flights.join_next().await.is_some() {}
+    let _ = tokio::time::timeout(LANDING, async { while flights.join_next().await.is_some() {} }).await;
 }
 
 /// Takes leases that are due to be read, and puts them off for the case that this worker dies.
@@ -109,7 +109,8 @@ async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
         Err(error) => {
             tracing::warn!(%error, accounts = accounts.len(), "accounts cannot be read");
             let ids: Vec<LeaseId> = due.iter().map(|kept| kept.lease.id).collect();
-            let until = after(ledger.now(), site.organisation().limits.probe);
+            let wait = error.retry_after().unwrap_or_default().max(site.organisation().limits.return_retry);
+            let until = after(ledger.now(), wait);
             return transaction!(ledger.db(), "lease.postpone_reads", async |tx| -> Result<(), StoreError> {
                 leases::postpone_reads(tx, &ids, until).await
             });
@@ -166,8 +167,11 @@ async fn follow_up(
     placements: &HashMap<AccountId, Placement>,
     outcomes: &[Outcome],
 ) -> Result<(), StoreError> {
-    let moving: Vec<&Lease> =
-        due.iter().map(|kept| &kept.lease).filter(|lease| matches!(lease.state, State::Opening | State::Closing)).collect();
+    let moving: Vec<&Lease> = due
+        .iter()
+        .map(|kept| &kept.lease)
+        .filter(|lease| matches!(lease.state, State::Opening | State::Closing | State::Settling))
+        .collect();
     if moving.is_empty() {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{BATCH, FLIGHTS, land, rest};
+use super::{BATCH, FLIGHTS, LANDING, land, rest};
 use crate::bells::wait;
 use crate::lease::store::{self as leases, Candidate};
 use crate::lease::{Kind, earlier};
@@ -67,7 +67,7 @@ async fn run(site: Arc<Site>, kind: Kind, shutdown: CancellationToken) {
         }
     }
     // What is marked is written and answered; nothing new is taken.
-    while flights.join_next().await.is_some() {}
+    let _ = tokio::time::timeout(LANDING, async { while flights.join_next().await.is_some() {} }).await;
 }
 
 /// Waits until there may be something to send.

@@ -111,6 +111,22 @@ struct AccountRow {
     due_at: Timestamp,
 }
 
+/// One question about accounts, on the reading side or in a transaction that decides by the answer.
+macro_rules! of_accounts {
+    ($run:ident, $on:expr, $build:ident, $head:literal, $organisation:expr, $accounts:expr) => {
+        $run!($on, c : D => {
+            let mut select = QueryBuilder::<D>::new(concat!($head, " AND organisation = "));
+            select.push_bind($organisation.as_str()).push(" AND account IN (");
+            let mut values = select.separated(", ");
+            for account in $accounts {
+                values.push_bind(account.as_str());
+            }
+            select.push(")");
+            select.$build().persistent(false).fetch_all(c).await
+        })
+    };
+}
+
 /// The open leases of these accounts, in a transaction that decides by them.
 ///
 /// # Errors
@@ -119,20 +135,55 @@ pub async fn open_of_accounts(
     tx: &mut Tx,
     organisation: &OrganisationId,
     accounts: &[&AccountId],
-) -> Result<HashMap<AccountId, OpenRow>, StoreError> {
+) -> Result<OpenLeases, StoreError> {
     if accounts.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<AccountRow> = on_tx!(tx, c : D => {
-        let mut select = QueryBuilder::<D>::new("SELECT account, id, due_at FROM lease WHERE state <> 'closed' AND organisation = ");
-        select.push_bind(organisation.as_str()).push(" AND account IN (");
-        let mut values = select.separated(", ");
-        for account in accounts {
-            values.push_bind(account.as_str());
-        }
-        select.push(")");
-        select.build_query_as().persistent(false).fetch_all(c).await
-    })?;
+    opened(of_accounts!(
+        on_tx,
+        tx,
+        build_query_as,
+        "SELECT account, id, due_at FROM lease WHERE state <> 'closed'",
+        organisation,
+        accounts
+    )?)
+}
+
+/// What else is known of these accounts: their open leases, and who of them was released.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn open_work(
+    db: &Database,
+    organisation: &OrganisationId,
+    accounts: &[&AccountId],
+) -> Result<(OpenLeases, HashSet<String>), StoreError> {
+    if accounts.is_empty() {
+        return Ok((HashMap::new(), HashSet::new()));
+    }
+    let open = of_accounts!(
+        on,
+        db,
+        build_query_as,
+        "SELECT account, id, due_at FROM lease WHERE state <> 'closed'",
+        organisation,
+        accounts
+    )?;
+    let released: Vec<String> = of_accounts!(
+        on,
+        db,
+        build_query_scalar,
+        "SELECT DISTINCT account FROM lease WHERE end_kind = 'released'",
+        organisation,
+        accounts
+    )?;
+    Ok((opened(open)?, released.into_iter().collect()))
+}
+
+/// Open leases by account.
+pub type OpenLeases = HashMap<AccountId, OpenRow>;
+
+fn opened(rows: Vec<AccountRow>) -> Result<OpenLeases, StoreError> {
     rows.into_iter()
         .map(|row| Ok((account(&row.account, row.id)?, OpenRow { lease: LeaseId::from_uuid(row.id), due_at: row.due_at })))
         .collect()
@@ -159,16 +210,14 @@ pub async fn released_of(
     if accounts.is_empty() {
         return Ok(HashSet::new());
     }
-    let names: Vec<String> = on_tx!(tx, c : D => {
-        let mut select = QueryBuilder::<D>::new("SELECT DISTINCT account FROM lease WHERE end_kind = 'released' AND organisation = ");
-        select.push_bind(organisation.as_str()).push(" AND account IN (");
-        let mut values = select.separated(", ");
-        for account in accounts {
-            values.push_bind(account.as_str());
-        }
-        select.push(")");
-        select.build_query_scalar().persistent(false).fetch_all(c).await
-    })?;
+    let names: Vec<String> = of_accounts!(
+        on_tx,
+        tx,
+        build_query_scalar,
+        "SELECT DISTINCT account FROM lease WHERE end_kind = 'released'",
+        organisation,
+        accounts
+    )?;
     Ok(names.into_iter().collect())
 }
 

@@ -232,12 +232,13 @@ pub async fn last_sent(db: &Database, ids: &[LeaseId]) -> Result<HashMap<LeaseId
     let rows: Vec<SentRow> = on!(db, pool : D => {
         let mut select = QueryBuilder::<D>::new(
             "SELECT lease_id, number, kind, address, destination, task, state, holder_checked FROM attempt \
-             WHERE address IS NOT NULL AND destination IS NOT NULL AND lease_id IN (");
+             WHERE number = (SELECT MAX(newer.number) FROM attempt newer WHERE newer.lease_id = attempt.lease_id \
+             AND newer.address IS NOT NULL) AND destination IS NOT NULL AND lease_id IN (");
         let mut values = select.separated(", ");
         for id in ids {
             values.push_bind(id.uuid());
         }
-        select.push(") ORDER BY lease_id, number");
+        select.push(")");
         select.build_query_as().persistent(false).fetch_all(pool).await
     })?;
     let mut newest = HashMap::new();

@@ -35,7 +35,7 @@ enum Way {
     Write(Marking),
     /// Not now: it was not read, or it stands in another protecting policy. Reads decide what that means.
     Later,
-    /// Not at all: the account is not where the lease knows it.
+    /// Not at all: the account is not where the lease knows it, or accounts are lent elsewhere by now.
     GiveUp,
 }
 
@@ -113,7 +113,9 @@ impl Flight {
         let Some(placement) = placement else { return Way::Later };
         let (Some(address), Some(policy)) = (&placement.email, &placement.policy) else { return Way::Later };
         let to = match self.kind {
-            Kind::Lend if *policy != candidate.home => return Way::GiveUp,
+            Kind::Lend if *policy != candidate.home || candidate.recovery_policy != organisation.recovery_policy => {
+                return Way::GiveUp;
+            }
             Kind::Lend => &candidate.recovery_policy,
             Kind::Return if *policy != candidate.home && organisation.protects(policy) => return Way::Later,
             Kind::Return => &candidate.home,
@@ -136,7 +138,7 @@ impl Flight {
             recovery_policy: candidate.recovery_policy.clone(),
             terms: Terms::from(&organisation.limits),
         };
-        let reason = "the account was not in its home policy any more when it was to be lent".to_owned();
+        let reason = "policies were not as the lease knows them any more when the account was to be lent".to_owned();
         Happened::by_policy(candidate.lease, Event::ReturnAsked(Asked { subject, reason }))
     }
 

@@ -1,13 +1,14 @@
 //! The services that listen to policy: they hear, and acknowledge.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use homeward_messaging::topology::{PATROL_LEASES, RECOVERY_EVENTS};
 use homeward_messaging::{Broker, HandleError, Handler, Received, Verdict, consume};
 use homeward_proto::policy::v1;
 use homeward_types::LeaseId;
 use prost::Message;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::PATIENCE;
@@ -16,12 +17,14 @@ use super::PATIENCE;
 #[derive(Clone, Default)]
 pub struct Audience {
     heard: Arc<Mutex<Heard>>,
+    news: Arc<Notify>,
     gone: CancellationToken,
 }
 
 #[derive(Default)]
 pub struct Heard {
     pub leases: Vec<(v1::LeaseNews, v1::Lease)>,
+    by_lease: HashMap<String, Vec<usize>>,
     pub incidents: Vec<v1::IncidentOpened>,
     pub resets: Vec<v1::FactorReset>,
     pub cleaned: Vec<v1::WindowCleaned>,
@@ -43,18 +46,13 @@ impl Audience {
 
     /// All news of a lease so far.
     pub fn all(&self, lease: LeaseId) -> Vec<(v1::LeaseNews, v1::Lease)> {
-        let id = lease.to_string();
-        self.heard(|heard| heard.leases.iter().filter(|(_, lease)| lease.lease == id).cloned().collect())
+        self.heard(|heard| heard.of(lease).cloned().collect())
     }
 
     /// Waits for the first such news of a lease.
     pub async fn news(&self, lease: LeaseId, news: v1::LeaseNews) -> v1::Lease {
         let what = format!("{} of lease {lease}", news.as_str_name());
-        self.wait(&what, |heard| {
-            let id = lease.to_string();
-            heard.leases.iter().find(|(told, lease)| *told == news && lease.lease == id).map(|(_, lease)| lease.clone())
-        })
-        .await
+        self.wait(&what, |heard| heard.of(lease).find(|(told, _)| *told == news).map(|(_, lease)| lease.clone())).await
     }
 
     /// Waits for the first incident of a kind.
@@ -65,17 +63,30 @@ impl Audience {
     pub async fn wait<T>(&self, what: &str, look: impl Fn(&Heard) -> Option<T>) -> T {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
+            let told = self.news.notified();
             if let Some(found) = self.heard(&look) {
                 return found;
             }
-            if tokio::time::Instant::now() > deadline {
+            if tokio::time::timeout_at(deadline, told).await.is_err() {
                 let told: Vec<_> = self.heard(|heard| {
                     heard.leases.iter().map(|(news, lease)| (*news, lease.lease.clone(), lease.evidence.clone())).collect()
                 });
                 panic!("waited in vain for {what}; heard {told:?}");
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+impl Heard {
+    fn of(&self, lease: LeaseId) -> impl Iterator<Item = &(v1::LeaseNews, v1::Lease)> {
+        let places = self.by_lease.get(&lease.to_string());
+        places.into_iter().flatten().map(|place| &self.leases[*place])
+    }
+
+    fn hear(&mut self, changed: v1::LeaseChanged) {
+        let (news, lease) = (changed.news(), changed.lease.unwrap());
+        self.by_lease.entry(lease.lease.clone()).or_default().push(self.leases.len());
+        self.leases.push((news, lease));
     }
 }
 
@@ -90,12 +101,11 @@ impl Handler for Audience {
                 "policy.event.factor-reset.v1" => heard.resets.push(v1::FactorReset::decode(payload).unwrap()),
                 "policy.event.window-cleaned.v1" => heard.cleaned.push(v1::WindowCleaned::decode(payload).unwrap()),
                 "policy.event.account-contained.v1" => heard.contained.push(v1::AccountContained::decode(payload).unwrap()),
-                _ => {
-                    let changed = v1::LeaseChanged::decode(payload).unwrap();
-                    heard.leases.push((changed.news(), changed.lease.unwrap()));
-                }
+                _ => heard.hear(v1::LeaseChanged::decode(payload).unwrap()),
             }
         }
+        drop(heard);
+        self.news.notify_waiters();
         Ok(vec![Verdict::Done; batch.len()])
     }
 

@@ -25,7 +25,7 @@ impl Recovery {
         self.pair.public_key().as_ref().to_vec()
     }
 
-    pub fn grant(&self, organisation: &Organisation, account: &AccountTruth) -> Grant {
+    pub fn grant(organisation: &Organisation, account: &AccountTruth) -> Grant {
         let factor = if account.factor { Factor::Enrolled } else { Factor::Absent };
         Grant {
             lease: LeaseId::new(&SystemClock),

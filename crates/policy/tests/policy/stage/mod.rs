@@ -167,7 +167,7 @@ impl Stage {
 
     /// A grant for the account as it is now.
     pub fn grant(&self, account: &AccountTruth) -> Grant {
-        self.recovery.grant(&self.organisation, account)
+        Recovery::grant(&self.organisation, account)
     }
 
     /// Asks policy to lend the account, as recovery would.
