@@ -114,6 +114,8 @@ fn world(folder: &Path) -> (Simulated, System) {
         hard_cap_percent: 10.0,
         sync: Duration::from_mins(1),
         watch: Duration::from_millis(150),
+        // Who is not lent in time because of the kills asks again, and that is not what is tested here.
+        many_requests: u32::MAX,
         ..Limits::short()
     };
     let plan = Plan { provider: &simulated.provider, limits, staff_letters: true, notice_claim: Duration::from_secs(2) };
