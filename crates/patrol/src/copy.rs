@@ -2,6 +2,8 @@
 
 pub mod store;
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use homeward_chassis::telemetry::TraceContext;
 use homeward_types::limits::after;
@@ -9,6 +11,9 @@ use homeward_types::{AccountId, LeaseId, Limits, OrganisationId, Timestamp};
 
 /// When leases that were out are read once more after their end.
 const TAIL: [TimeDelta; 3] = [TimeDelta::hours(1), TimeDelta::hours(6), TimeDelta::hours(24)];
+
+/// No lease is due again sooner than this.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// How long the copy of an ended lease is kept: the last tail read, and an hour for it to be late.
 pub const KEPT: TimeDelta = TimeDelta::hours(25);
@@ -45,22 +50,42 @@ pub struct LeaseCopy {
 }
 
 impl LeaseCopy {
-    /// Whether it is to be read back now: while open, until no late effect can come any more, and at the tail times.
-    pub fn is_due(&self, limits: &Limits, now: Timestamp) -> bool {
-        let Some(closed_at) = self.closed_at.filter(|_| !self.open) else { return self.open };
-        // What ended without ever being out may still be moved by a lend that was on its way.
-        let late_until = after(after(closed_at, limits.late_limit), limits.read_lag);
-        now <= late_until || self.is_tail(closed_at, now)
+    /// Until when a late effect of ours may still come, and a read that is behind may hide it; `None` while open.
+    pub fn late_until(&self, limits: &Limits) -> Option<Timestamp> {
+        let closed_at = self.closed_at.filter(|_| !self.open)?;
+        Some(after(after(closed_at, limits.late_limit), limits.read_lag))
     }
 
-    /// Whether the read that is due now is the next tail read.
-    pub fn is_tail_read(&self, now: Timestamp) -> bool {
-        self.closed_at.is_some_and(|closed_at| !self.open && self.is_tail(closed_at, now))
+    /// When it is read again after a read that began then: at the next patrol while it is open or something is wrong, and
+    /// until a read began after no late effect can come any more; then at the tail times; then never.
+    ///
+    /// The wire does not tell yet whether a lease ever had an unknown attempt, so every one that was out gets tail reads.
+    pub fn next_read(&self, limits: &Limits, begun_at: Timestamp, wrong: bool) -> Option<Timestamp> {
+        // Half the wait is less than the next patrol is away, and later than this one began.
+        let next_patrol = after(begun_at, (limits.patrol / 2).max(LEAST));
+        let (Some(late_until), Some(closed_at)) = (self.late_until(limits), self.closed_at) else { return Some(next_patrol) };
+        if wrong || begun_at < late_until {
+            return Some(next_patrol);
+        }
+        let next = usize::try_from(self.tails_read(begun_at)).ok().and_then(|done| TAIL.get(done));
+        next.filter(|_| self.ever_out).map(|wait| closed_at + *wait)
     }
 
-    fn is_tail(&self, closed_at: Timestamp, now: Timestamp) -> bool {
-        let next = usize::try_from(self.tail_reads).ok().and_then(|done| TAIL.get(done));
-        self.ever_out && next.is_some_and(|wait| now >= closed_at + *wait)
+    /// How many tail reads are done after a read that began then.
+    pub fn tails_read(&self, begun_at: Timestamp) -> i64 {
+        let Some(closed_at) = self.closed_at.filter(|_| !self.open) else { return 0 };
+        let passed = TAIL.iter().filter(|wait| begun_at >= closed_at + **wait).count();
+        i64::try_from(passed).unwrap_or(i64::MAX).max(self.tail_reads)
+    }
+
+    /// Whether two persons released the account: being out is then no news.
+    pub fn is_released(&self) -> bool {
+        self.ended == "released"
+    }
+
+    /// Whether no account was ever moved under this id.
+    pub fn is_never_lent(&self) -> bool {
+        self.ended == "never_lent"
     }
 }
 
@@ -94,26 +119,33 @@ mod tests {
     fn an_open_lease_is_read_back_at_every_patrol() {
         let (copy, now) = closed(TimeDelta::days(3), 3, true);
         let open = LeaseCopy { open: true, closed_at: None, ..copy };
-        assert!(open.is_due(&Limits::default(), now));
+        assert_eq!(open.next_read(&Limits::default(), now, false), Some(now + TimeDelta::seconds(30)));
     }
 
     #[test]
     fn an_ended_lease_is_read_until_no_late_effect_can_come_and_at_the_tail_times() {
-        // late_limit + read_lag = 11 min
+        // late_limit + read_lag = 11 min; (ended so long ago, tail reads done, was out) → (read again in, tail reads then)
+        let soon = Some(TimeDelta::seconds(30));
         let cases = [
-            (TimeDelta::minutes(10), 0, true, true),
-            (TimeDelta::minutes(10), 0, false, true),
-            (TimeDelta::minutes(12), 0, true, false),
-            (TimeDelta::minutes(61), 0, true, true),
-            (TimeDelta::minutes(61), 0, false, false),
-            (TimeDelta::minutes(61), 1, true, false),
-            (TimeDelta::hours(7), 1, true, true),
-            (TimeDelta::hours(24), 2, true, true),
-            (TimeDelta::hours(30), 3, true, false),
+            (TimeDelta::minutes(10), 0, true, soon, 0),
+            (TimeDelta::minutes(10), 0, false, soon, 0),
+            (TimeDelta::minutes(12), 0, true, Some(TimeDelta::minutes(48)), 0),
+            (TimeDelta::minutes(12), 0, false, None, 0),
+            (TimeDelta::minutes(61), 0, true, Some(TimeDelta::minutes(5 * 60 - 1)), 1),
+            (TimeDelta::hours(7), 1, true, Some(TimeDelta::hours(17)), 2),
+            (TimeDelta::hours(7), 0, true, Some(TimeDelta::hours(17)), 2),
+            (TimeDelta::hours(30), 2, true, None, 3),
         ];
-        for (ago, tail_reads, ever_out, due) in cases {
+        for (ago, tail_reads, ever_out, next, then) in cases {
             let (copy, now) = closed(ago, tail_reads, ever_out);
-            assert_eq!(copy.is_due(&Limits::default(), now), due, "{ago} ago, {tail_reads} tail reads, out {ever_out}");
+            let name = format!("{ago} ago, {tail_reads} tail reads, out {ever_out}");
+            assert_eq!(copy.next_read(&Limits::default(), now, false), next.map(|wait| now + wait), "{name}");
+            assert_eq!(copy.tails_read(now), then, "{name}");
+            assert_eq!(
+                copy.next_read(&Limits::default(), now, true),
+                soon.map(|wait| now + wait),
+                "{name}, and something is wrong"
+            );
         }
     }
 }

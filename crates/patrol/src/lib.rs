@@ -58,6 +58,7 @@ pub struct Parts {
 pub struct Patrol {
     db: Database,
     broker: Arc<dyn Broker>,
+    clock: Arc<dyn Clock>,
     outbox: Outbox,
     organisations: Arc<BTreeMap<OrganisationId, Organisation>>,
     rounds: Arc<Rounds>,
@@ -76,12 +77,12 @@ impl Patrol {
         let rounds = Arc::new(Rounds {
             db: db.clone(),
             outbox: outbox.clone(),
-            clock,
+            clock: clock.clone(),
             organisations: organisations.clone(),
             providers,
             policy: Others::new(policy),
         });
-        Self { db, broker, outbox, organisations, rounds }
+        Self { db, broker, clock, outbox, organisations, rounds }
     }
 
     /// The gRPC service.
@@ -93,8 +94,8 @@ impl Patrol {
     pub fn spawn(&self, shutdown: &Shutdown) {
         let (outbox, stop) = (self.outbox.clone(), shutdown.token());
         shutdown.run("patrol.outbox", async move { outbox.run(stop).await });
-        let (broker, handler, stop) = (self.broker.clone(), Arc::new(News { db: self.db.clone() }), shutdown.token());
-        shutdown.run("patrol.leases", consume(broker, PATROL_LEASES, handler, stop));
+        let news = Arc::new(News { db: self.db.clone(), clock: self.clock.clone() });
+        shutdown.run("patrol.leases", consume(self.broker.clone(), PATROL_LEASES, news, shutdown.token()));
         for organisation in self.organisations.keys() {
             let (rounds, organisation, stop) = (self.rounds.clone(), organisation.clone(), shutdown.token());
             shutdown.run("patrol.rounds", async move { rounds.run(&organisation, stop).await });

@@ -1,4 +1,4 @@
-//! One patrol after another: page by page, each read back in bulk, each page committed by itself.
+//! One patrol after another: what is due, page by page, each read back in bulk, each page committed by itself.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,11 +9,10 @@ use homeward_provider::{IdentityProvider, Priority, ProviderError};
 use homeward_store::{Database, StoreError, transaction};
 use homeward_types::{AccountId, Clock, IncidentId, LeaseId, Organisation, OrganisationId, Placement, Timestamp};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::copy::{LeaseCopy, store as copies};
 use crate::finding::store::{self as findings, Sums};
-use crate::finding::{Finding, Kind, Shown, judge, sentence};
+use crate::finding::{Finding, Kind, Shown, is_told, judge, sentence};
 use crate::others::Others;
 use crate::wire;
 
@@ -44,6 +43,7 @@ enum Broken {
 /// A page that was read back.
 struct Page {
     judged: Vec<(LeaseCopy, Shown)>,
+    begun_at: Timestamp,
     now: Timestamp,
 }
 
@@ -64,13 +64,14 @@ impl Rounds {
     }
 
     async fn patrol(&self, organisation: &Organisation, provider: &dyn IdentityProvider) -> Result<(), Broken> {
-        let mut sums = Sums::default();
-        let mut last = Uuid::nil();
+        let (mut sums, began) = (Sums::default(), self.clock.now());
         loop {
-            let page = copies::page(&self.db, &organisation.id, last, PAGE).await?;
-            let Some(end) = page.last().map(|lease| lease.id.uuid()) else { break };
-            last = end;
-            let read = self.read_back(organisation, provider, page).await?;
+            // What was read is due again later than this patrol began, so each turn takes others.
+            let due = copies::due(&self.db, &organisation.id, began, PAGE).await?;
+            if due.is_empty() {
+                break;
+            }
+            let read = self.read_back(organisation, provider, due).await?;
             sums.read_back += count(read.judged.len());
             sums.seen_out += count(read.judged.iter().filter(|(_, shown)| shown.out).count());
             sums.overdue +=
@@ -86,59 +87,59 @@ impl Rounds {
         Ok(())
     }
 
-    /// Reads back what is due of a page, in one bulk read.
+    /// Reads back what is due, in one bulk read.
     async fn read_back(
         &self,
         organisation: &Organisation,
         provider: &dyn IdentityProvider,
-        page: Vec<LeaseCopy>,
+        due: Vec<LeaseCopy>,
     ) -> Result<Page, Broken> {
-        let began = self.clock.now();
-        let due: Vec<LeaseCopy> = page.into_iter().filter(|lease| lease.is_due(&organisation.limits, began)).collect();
+        let begun_at = self.clock.now();
         let accounts: Vec<AccountId> = due.iter().map(|lease| lease.account.clone()).collect();
-        let placements: HashMap<AccountId, Placement> = if accounts.is_empty() {
-            HashMap::new()
-        } else {
-            let read = provider.read_placements(&accounts, Priority::Evidence).await?;
-            read.into_iter().map(|placement| (placement.account.clone(), placement)).collect()
-        };
+        let read = provider.read_placements(&accounts, Priority::Evidence).await?;
+        let placements: HashMap<AccountId, Placement> =
+            read.into_iter().map(|placement| (placement.account.clone(), placement)).collect();
+        // Asked after the read: an account that it shows out may have got its lease just before.
+        let held = copies::held(&self.db, &organisation.id, &accounts.iter().collect::<Vec<_>>()).await?;
         let now = self.clock.now();
         let judged = due.into_iter().map(|lease| {
-            let shown = judge(organisation, &lease, placements.get(&lease.account), now);
+            let shown = judge(organisation, &lease, placements.get(&lease.account), held.contains(&lease.account), now);
             (lease, shown)
         });
-        Ok(Page { judged: judged.collect(), now })
+        Ok(Page { judged: judged.collect(), begun_at, now })
     }
 
-    /// Commits what a page showed, and tells of what is new.
+    /// Commits what a page showed, and tells of what people are to know from now on.
     async fn record(&self, organisation: &Organisation, page: &Page) -> Result<(), Broken> {
-        let seen: Vec<copies::Seen> = page.judged.iter().map(|(lease, shown)| seen(lease, shown, page.now)).collect();
-        let found: Vec<Finding> = page.judged.iter().filter_map(|(lease, shown)| self.finding(lease, shown)).collect();
-        let cleared: Vec<(AccountId, &'static str)> =
-            page.judged.iter().flat_map(|(lease, shown)| cleared(lease, shown)).collect();
-        let leases: HashMap<LeaseId, (&LeaseCopy, bool)> =
-            page.judged.iter().map(|(lease, shown)| (lease.id, (lease, shown.ask_return))).collect();
+        let seen: Vec<copies::Seen> =
+            page.judged.iter().map(|(lease, shown)| seen(organisation, lease, shown, page.begun_at)).collect();
+        let found: Vec<(Finding, &LeaseCopy, bool)> = page
+            .judged
+            .iter()
+            .filter_map(|(lease, shown)| Some((self.finding(organisation, lease, shown, page.now)?, lease, shown.ask_return)))
+            .collect();
+        let rows: Vec<Finding> = found.iter().map(|(finding, ..)| finding.clone()).collect();
+        let cleared: Vec<(LeaseId, &'static str)> = page.judged.iter().flat_map(|(lease, shown)| cleared(lease, shown)).collect();
         let batch = transaction!(self.db, "patrol.record", async |tx| -> Result<Batch, StoreError> {
             copies::note(tx, &seen, page.now).await?;
             findings::clear(tx, &organisation.id, &cleared).await?;
-            let fresh = findings::add(tx, &found).await?;
+            let told = findings::add(tx, &rows).await?;
             let mut batch = self.outbox.batch();
-            for finding in found.iter().filter(|finding| fresh.contains(&finding.incident.uuid())) {
-                if let Some((lease, asks)) = leases.get(&finding.lease) {
-                    batch.push(wire::incident(finding, lease, *asks));
+            for (finding, lease, asks) in &found {
+                if let Some(incident) = told.get(&(finding.lease.uuid(), finding.kind.to_owned())) {
+                    let finding = Finding { incident: *incident, ..finding.clone() };
+                    tracing::error!(lease = %finding.lease, kind = finding.kind, incident = %incident, "{}", finding.sentence);
+                    batch.push(wire::incident(&finding, lease, *asks));
                 }
             }
             batch.store(tx).await?;
             Ok(batch)
         })?;
-        for finding in &found {
-            tracing::warn!(lease = %finding.lease, kind = finding.kind, "{}", finding.sentence);
-        }
         self.outbox.publish(batch);
         Ok(())
     }
 
-    fn finding(&self, lease: &LeaseCopy, shown: &Shown) -> Option<Finding> {
+    fn finding(&self, organisation: &Organisation, lease: &LeaseCopy, shown: &Shown, now: Timestamp) -> Option<Finding> {
         let (kind, since) = shown.wrong?;
         Some(Finding {
             organisation: lease.organisation.clone(),
@@ -148,6 +149,7 @@ impl Rounds {
             sentence: sentence(kind, lease, since),
             since,
             incident: IncidentId::new(&*self.clock),
+            tell: is_told(organisation, kind, since, now),
         })
     }
 
@@ -161,16 +163,21 @@ impl Rounds {
     }
 }
 
-fn seen(lease: &LeaseCopy, shown: &Shown, now: Timestamp) -> copies::Seen {
-    let tail_reads = lease.tail_reads + i64::from(lease.is_tail_read(now));
-    copies::Seen { id: lease.id, first_seen_out: shown.first_seen_out, tail_reads }
+fn seen(organisation: &Organisation, lease: &LeaseCopy, shown: &Shown, begun_at: Timestamp) -> copies::Seen {
+    copies::Seen {
+        id: lease.id,
+        version: lease.version,
+        first_seen_out: shown.first_seen_out,
+        tail_reads: lease.tails_read(begun_at),
+        next_read_at: lease.next_read(&organisation.limits, begun_at, shown.wrong.is_some()),
+    }
 }
 
 /// The findings that do not hold (any more) for a lease that was read.
-fn cleared(lease: &LeaseCopy, shown: &Shown) -> impl Iterator<Item = (AccountId, &'static str)> {
-    let holds = shown.wrong.map(|(kind, _)| kind);
-    let kinds = [Kind::Overdue, Kind::OutAfterClose, Kind::Unreadable];
-    kinds.into_iter().filter(move |kind| Some(*kind) != holds).map(|kind| (lease.account.clone(), kind.name()))
+fn cleared(lease: &LeaseCopy, shown: &Shown) -> impl Iterator<Item = (LeaseId, &'static str)> {
+    let (holds, id) = (shown.wrong.map(|(kind, _)| kind), lease.id);
+    let kinds = [Kind::Overdue, Kind::OutAfterClose, Kind::Stray, Kind::Unreadable];
+    kinds.into_iter().filter(move |kind| Some(*kind) != holds).map(move |kind| (id, kind.name()))
 }
 
 fn count(n: usize) -> i64 {

@@ -1,12 +1,13 @@
 //! Keeps patrol's own copy of the leases from what policy tells.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use homeward_messaging::{HandleError, Handler, Received, Verdict};
+use homeward_messaging::{HandleError, Handler, Received, Verdict, inbox};
 use homeward_proto::policy::v1::LeaseChanged;
 use homeward_store::{Database, StoreError, transaction};
-use homeward_types::LeaseId;
+use homeward_types::{Clock, LeaseId};
 
 use crate::copy::{LeaseCopy, store};
 use crate::wire;
@@ -15,6 +16,8 @@ use crate::wire;
 pub struct News {
     /// Patrol's database.
     pub db: Database,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
@@ -42,7 +45,11 @@ impl Handler for News {
         }
         let mut news: Vec<LeaseCopy> = newest.into_values().collect();
         news.sort_by_key(|lease| lease.id);
-        transaction!(self.db, "lease_copy.take_up", async |tx| -> Result<(), StoreError> { store::take_up(tx, &news).await })?;
+        let now = self.clock.now();
+        transaction!(self.db, "lease_copy.take_up", async |tx| -> Result<(), StoreError> {
+            inbox::hear(tx, &batch).await?;
+            store::take_up(tx, &news, now).await
+        })?;
         Ok(verdicts)
     }
 

@@ -68,7 +68,7 @@ pub fn incident(finding: &Finding, lease: &LeaseCopy, asks_return: bool) -> NewM
 pub fn finding(standing: Standing) -> patrol::Finding {
     patrol::Finding {
         account: standing.account,
-        lease: standing.lease.map(|id| id.to_string()).unwrap_or_default(),
+        lease: standing.lease.to_string(),
         kind: standing.kind,
         sentence: standing.sentence,
         since: Some(timestamp(standing.since)),

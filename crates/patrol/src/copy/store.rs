@@ -1,9 +1,11 @@
 //! The table `lease_copy`.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::{DateTime, Utc};
 use homeward_chassis::telemetry::TraceContext;
 use homeward_store::{Database, StoreError, Tx, on, on_tx};
-use homeward_types::{LeaseId, NameError, OrganisationId, Timestamp};
+use homeward_types::{AccountId, LeaseId, NameError, OrganisationId, Timestamp};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
@@ -57,13 +59,13 @@ impl TryFrom<Row> for LeaseCopy {
 const COLUMNS: &str = "SELECT id, organisation, account, version, open, ended, opened_at, due_at, closed_at, ever_out, first_seen_out, tail_reads, traceparent, tracestate FROM lease_copy";
 
 /// Takes up what policy said; older news than what is known changes nothing. Each lease at most once in `news`.
-pub async fn take_up(tx: &mut Tx, news: &[LeaseCopy]) -> Result<(), StoreError> {
+pub async fn take_up(tx: &mut Tx, news: &[LeaseCopy], now: Timestamp) -> Result<(), StoreError> {
     if news.is_empty() {
         return Ok(());
     }
     on_tx!(tx, conn : D => {
         let mut query = QueryBuilder::<D>::new(
-            "INSERT INTO lease_copy (id, organisation, account, version, open, ended, opened_at, due_at, closed_at, ever_out, tail_reads, traceparent, tracestate) ",
+            "INSERT INTO lease_copy (id, organisation, account, version, open, ended, opened_at, due_at, closed_at, ever_out, tail_reads, next_read_at, traceparent, tracestate) ",
         );
         query.push_values(news, |mut row, lease| {
             row.push_bind(lease.id.uuid())
@@ -77,13 +79,14 @@ pub async fn take_up(tx: &mut Tx, news: &[LeaseCopy]) -> Result<(), StoreError> 
                 .push_bind(lease.closed_at)
                 .push_bind(lease.ever_out)
                 .push("0")
+                .push_bind(now)
                 .push_bind(&lease.trace.traceparent)
                 .push_bind(&lease.trace.tracestate);
         });
         query.push(
             " ON CONFLICT (id) DO UPDATE SET version = excluded.version, open = excluded.open, ended = excluded.ended, \
              opened_at = excluded.opened_at, due_at = excluded.due_at, closed_at = excluded.closed_at, \
-             ever_out = excluded.ever_out, traceparent = excluded.traceparent, tracestate = excluded.tracestate \
+             ever_out = excluded.ever_out, next_read_at = excluded.next_read_at, traceparent = excluded.traceparent, tracestate = excluded.tracestate \
              WHERE lease_copy.version < excluded.version",
         );
         query.build().persistent(false).execute(conn).await.map(drop)
@@ -91,21 +94,48 @@ pub async fn take_up(tx: &mut Tx, news: &[LeaseCopy]) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// A page of the copies that may be due, after this id, in the order of ids.
-pub async fn page(db: &Database, organisation: &OrganisationId, after: Uuid, size: i64) -> Result<Vec<LeaseCopy>, StoreError> {
-    let sql = format!("{COLUMNS} WHERE organisation = $1 AND id > $2 ORDER BY id LIMIT $3");
-    let rows = on!(db, pool => sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(sql.as_str())).bind(organisation.as_str()).bind(after).bind(size).fetch_all(pool).await)?;
+/// Copies that are due, the longest overdue first.
+pub async fn due(db: &Database, organisation: &OrganisationId, now: Timestamp, most: i64) -> Result<Vec<LeaseCopy>, StoreError> {
+    let sql = format!("{COLUMNS} WHERE organisation = $1 AND next_read_at <= $2 ORDER BY next_read_at LIMIT $3");
+    let rows = on!(db, pool => sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(sql.as_str())).bind(organisation.as_str()).bind(now).bind(most).fetch_all(pool).await)?;
     rows.into_iter().map(LeaseCopy::try_from).collect()
+}
+
+/// Which of these accounts have an open lease.
+pub async fn held(
+    db: &Database,
+    organisation: &OrganisationId,
+    accounts: &[&AccountId],
+) -> Result<HashSet<AccountId>, StoreError> {
+    if accounts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let names: Vec<String> = on!(db, pool : D => {
+        let mut query = QueryBuilder::<D>::new("SELECT DISTINCT account FROM lease_copy WHERE open AND organisation = ");
+        query.push_bind(organisation.as_str()).push(" AND account IN (");
+        let mut list = query.separated(", ");
+        for account in accounts {
+            list.push_bind(account.as_str());
+        }
+        query.push(")");
+        query.build_query_scalar().persistent(false).fetch_all(pool).await
+    })?;
+    let known: HashMap<&str, &AccountId> = accounts.iter().map(|account| (account.as_str(), *account)).collect();
+    Ok(names.iter().filter_map(|name| known.get(name.as_str()).map(|account| (*account).clone())).collect())
 }
 
 /// What a read back changed in a copy.
 pub struct Seen {
     /// Which.
     pub id: LeaseId,
+    /// The version that was judged; newer news has its own next read.
+    pub version: i64,
     /// Since when patrol sees it out.
     pub first_seen_out: Option<Timestamp>,
     /// Tail reads made so far.
     pub tail_reads: i64,
+    /// When it is read again, if ever.
+    pub next_read_at: Option<Timestamp>,
 }
 
 /// Notes what was read back.
@@ -115,19 +145,20 @@ pub async fn note(tx: &mut Tx, seen: &[Seen], now: Timestamp) -> Result<(), Stor
     }
     on_tx!(tx, conn : D => {
         let mut query = QueryBuilder::<D>::new("UPDATE lease_copy SET read_at = ");
-        query.push_bind(now).push(", first_seen_out = v.column2, tail_reads = v.column3 FROM (");
+        query.push_bind(now).push(", first_seen_out = v.column2, tail_reads = v.column3, next_read_at = v.column4 FROM (");
         query.push_values(seen, |mut row, seen| {
-            row.push_bind(seen.id.uuid()).push_bind(seen.first_seen_out).push_bind(seen.tail_reads);
+            row.push_bind(seen.id.uuid()).push_bind(seen.first_seen_out).push_bind(seen.tail_reads).push_bind(seen.next_read_at)
+                .push_bind(seen.version);
         });
-        query.push(") AS v WHERE id = v.column1");
+        query.push(") AS v WHERE id = v.column1 AND version = v.column5");
         query.build().persistent(false).execute(conn).await.map(drop)
     })?;
     Ok(())
 }
 
-/// Drops copies whose last tail read is over.
+/// Drops copies whose last tail read is over, unless something is wrong with them.
 pub async fn forget(tx: &mut Tx, organisation: &OrganisationId, now: Timestamp) -> Result<(), StoreError> {
-    on_tx!(tx, conn => sqlx::query("DELETE FROM lease_copy WHERE organisation = $1 AND NOT open AND closed_at < $2")
+    on_tx!(tx, conn => sqlx::query("DELETE FROM lease_copy WHERE organisation = $1 AND NOT open AND closed_at < $2 AND next_read_at IS NULL")
         .bind(organisation.as_str()).bind(now - KEPT).execute(conn).await.map(drop))?;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! The tables `finding` and `patrol`.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use homeward_store::{Database, StoreError, Tx, on, on_tx};
-use homeward_types::{AccountId, OrganisationId, Timestamp};
+use homeward_types::{IncidentId, LeaseId, OrganisationId, Timestamp};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
@@ -19,38 +21,51 @@ pub struct Sums {
     pub overdue: i64,
 }
 
-/// Adds findings; gives those that are new.
-pub async fn add(tx: &mut Tx, findings: &[Finding]) -> Result<Vec<Uuid>, StoreError> {
+#[derive(FromRow)]
+struct Written {
+    lease: Uuid,
+    kind: String,
+    incident: Uuid,
+    told: bool,
+}
+
+/// Adds findings; gives the incidents of those that people are to be told of from now on, by lease and kind.
+pub async fn add(tx: &mut Tx, findings: &[Finding]) -> Result<HashMap<(Uuid, String), IncidentId>, StoreError> {
     if findings.is_empty() {
-        return Ok(Vec::new());
+        return Ok(HashMap::new());
     }
-    let fresh = on_tx!(tx, conn : D => {
-        let mut query = QueryBuilder::<D>::new("INSERT INTO finding (organisation, account, kind, lease, incident, since, sentence) ");
+    let written: Vec<Written> = on_tx!(tx, conn : D => {
+        let mut query = QueryBuilder::<D>::new("INSERT INTO finding (organisation, account, kind, lease, incident, told, since, sentence) ");
         query.push_values(findings, |mut row, finding| {
             row.push_bind(finding.organisation.as_str())
                 .push_bind(finding.account.as_str())
                 .push_bind(finding.kind)
                 .push_bind(finding.lease.uuid())
                 .push_bind(finding.incident.uuid())
+                .push_bind(finding.tell)
                 .push_bind(finding.since)
                 .push_bind(&finding.sentence);
         });
-        query.push(" ON CONFLICT (organisation, account, kind) DO NOTHING RETURNING incident");
-        query.build_query_scalar::<Uuid>().persistent(false).fetch_all(conn).await
+        query.push(
+            " ON CONFLICT (organisation, lease, kind) DO UPDATE SET told = excluded.told WHERE excluded.told AND NOT finding.told \
+             RETURNING lease, kind, incident, told",
+        );
+        query.build_query_as().persistent(false).fetch_all(conn).await
     })?;
-    Ok(fresh)
+    let told = written.into_iter().filter(|row| row.told);
+    Ok(told.map(|row| ((row.lease, row.kind), IncidentId::from_uuid(row.incident))).collect())
 }
 
-/// Drops what is not so any more: these accounts were read, and nothing (else) was found.
-pub async fn clear(tx: &mut Tx, organisation: &OrganisationId, cleared: &[(AccountId, &'static str)]) -> Result<(), StoreError> {
+/// Drops what is not so any more: these leases were read, and nothing (else) was found.
+pub async fn clear(tx: &mut Tx, organisation: &OrganisationId, cleared: &[(LeaseId, &'static str)]) -> Result<(), StoreError> {
     if cleared.is_empty() {
         return Ok(());
     }
     on_tx!(tx, conn : D => {
         let mut query = QueryBuilder::<D>::new("DELETE FROM finding WHERE organisation = ");
-        query.push_bind(organisation.as_str()).push(" AND (account, kind) IN (");
-        query.push_values(cleared, |mut row, (account, kind)| {
-            row.push_bind(account.as_str()).push_bind(*kind);
+        query.push_bind(organisation.as_str()).push(" AND (lease, kind) IN (");
+        query.push_values(cleared, |mut row, (lease, kind)| {
+            row.push_bind(lease.uuid()).push_bind(*kind);
         });
         query.push(")");
         query.build().persistent(false).execute(conn).await.map(drop)
@@ -72,7 +87,7 @@ pub struct Standing {
     /// Whose account.
     pub account: String,
     /// About which lease.
-    pub lease: Option<Uuid>,
+    pub lease: Uuid,
     /// What.
     pub kind: String,
     /// In words.

@@ -56,7 +56,7 @@ fn placed(policy: &str) -> Placement {
 }
 
 fn shown(lease: &LeaseCopy, placement: Option<&Placement>) -> (bool, Option<&'static str>, bool) {
-    let shown = judge(&organisation(), lease, placement, now());
+    let shown = judge(&organisation(), lease, placement, false, now());
     (shown.out, shown.wrong.map(|(kind, _)| kind.name()), shown.ask_return)
 }
 
@@ -98,7 +98,28 @@ fn only_an_open_lease_must_be_readable() {
 fn how_long_patrol_has_seen_an_account_out_survives_until_it_is_seen_back() {
     let first = now() - TimeDelta::minutes(3);
     let known = LeaseCopy { first_seen_out: Some(first), ..lease(true, TimeDelta::hours(1)) };
-    assert_eq!(judge(&organisation(), &known, Some(&placed("lent")), now()).first_seen_out, Some(first));
-    assert_eq!(judge(&organisation(), &known, None, now()).first_seen_out, Some(first));
-    assert_eq!(judge(&organisation(), &known, Some(&placed("strict")), now()).first_seen_out, None);
+    assert_eq!(judge(&organisation(), &known, Some(&placed("lent")), false, now()).first_seen_out, Some(first));
+    assert_eq!(judge(&organisation(), &known, None, false, now()).first_seen_out, Some(first));
+    assert_eq!(judge(&organisation(), &known, Some(&placed("strict")), false, now()).first_seen_out, None);
+}
+
+#[test]
+fn an_account_that_nobody_lent_is_a_stray_and_one_that_was_released_or_lent_again_is_none() {
+    let long_ago = LeaseCopy { closed_at: Some(now() - TimeDelta::hours(1)), ..lease(false, TimeDelta::hours(-1)) };
+    assert_eq!(shown(&long_ago, Some(&placed("lent"))), (true, Some("stray"), false));
+    assert_eq!(shown(&long_ago, Some(&placed("guests"))).1, None, "Homeward moves nobody there");
+    let never_lent = LeaseCopy { ended: "never_lent".into(), ever_out: false, ..lease(false, TimeDelta::hours(1)) };
+    assert_eq!(shown(&never_lent, Some(&placed("lent"))).1, Some("stray"));
+    assert_eq!(shown(&never_lent, Some(&placed("guests"))).1, None);
+    let released = LeaseCopy { ended: "released".into(), ..lease(false, TimeDelta::hours(1)) };
+    assert_eq!(shown(&released, Some(&placed("lent"))), (true, None, false));
+    let lent_again = judge(&organisation(), &lease(false, TimeDelta::hours(1)), Some(&placed("lent")), true, now());
+    assert_eq!(lent_again.wrong, None);
+}
+
+#[test]
+fn people_are_told_at_once_or_when_it_has_lasted() {
+    let told = |kind, minutes| is_told(&organisation(), kind, now() - TimeDelta::minutes(minutes), now());
+    assert_eq!([told(Kind::Overdue, 9), told(Kind::Overdue, 11)], [false, true]);
+    assert!(told(Kind::OutAfterClose, 0) && told(Kind::Stray, 0) && !told(Kind::Unreadable, 60));
 }

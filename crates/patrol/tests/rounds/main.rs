@@ -91,6 +91,58 @@ async fn a_provider_that_is_silent_stops_no_later_patrol() {
 }
 
 #[tokio::test]
+async fn an_account_that_was_lent_again_is_out_by_right() {
+    for world in worlds(Limits::short()).await {
+        world.simulator.truth().drift(well_known::STORY.id, by_hand(policy::RECOVERY)).unwrap();
+        world
+            .tell(vec![
+                lease(1, well_known::STORY.id, 4, LeaseState::Closed, 3_600),
+                lease(2, well_known::STORY.id, 2, LeaseState::Active, 3_600),
+            ])
+            .await;
+        let first = world.report_when("both are read", |report| report.read_back == 2 && report.seen_out == 2).await;
+        let seconds = first.patrolled_at.unwrap().seconds;
+        let later = world.report_when("later too", |report| report.patrolled_at.unwrap().seconds > seconds + 1).await;
+        assert_eq!((later.read_back, later.findings.len()), (2, 0));
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn people_are_told_once_of_what_lasts_and_not_of_what_passes() {
+    let limits = Limits { overdue_incident: Duration::from_secs(2), ..Limits::short() };
+    for world in worlds(limits).await {
+        world.simulator.truth().drift(well_known::STORY.id, by_hand(policy::RECOVERY)).unwrap();
+        world.tell(vec![lease(1, well_known::STORY.id, 2, LeaseState::Active, 0)]).await;
+        world.report_when("it is overdue", |report| report.overdue == 1 && report.findings.len() == 1).await;
+        assert!(world.incidents_so_far().is_empty(), "for a moment only, as far as anyone knows");
+        let incidents = world.incidents_when(1).await;
+        assert_eq!((incidents[0].kind.as_str(), incidents[0].organisation.as_str()), ("overdue", "northwind"));
+        let asked = world.returns_asked().len();
+        world.until("policy is asked again", || world.returns_asked().len() > asked + 2).await;
+        assert_eq!(world.incidents_so_far().len(), 1);
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_account_in_the_recovery_policy_that_nobody_lent_is_a_stray() {
+    for world in worlds(Limits::short()).await {
+        world.simulator.truth().drift(well_known::STORY.id, by_hand(policy::RECOVERY)).unwrap();
+        let mut refused = lease(1, well_known::STORY.id, 1, LeaseState::Closed, 3_600);
+        if let Some(lease) = &mut refused.lease {
+            lease.end = homeward_proto::words::v1::LeaseEnd::NeverLent.into();
+            lease.seen_out_at = None;
+        }
+        world.tell(vec![refused]).await;
+        let incidents = world.incidents_when(1).await;
+        assert_eq!((incidents[0].kind.as_str(), incidents[0].account.as_str()), ("stray", well_known::STORY.id));
+        assert!(world.returns_asked().is_empty(), "what Homeward did not lend is only reported");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn the_tables_agree_on_both_engines() {
     homeward_store::testing::schemas_agree(&homeward_patrol::Patrol::migrations()).await;
 }

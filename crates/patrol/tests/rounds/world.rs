@@ -170,6 +170,10 @@ impl World {
         self.asked.lock().unwrap().clone()
     }
 
+    pub fn incidents_so_far(&self) -> Vec<IncidentOpened> {
+        self.heard.lock().unwrap().clone()
+    }
+
     pub async fn incidents_when(&self, count: usize) -> Vec<IncidentOpened> {
         self.until("incidents", || self.heard.lock().unwrap().len() >= count).await;
         self.heard.lock().unwrap().clone()
