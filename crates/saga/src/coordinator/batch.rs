@@ -215,7 +215,7 @@ async fn attempt<S: Saga, D: Domain<S>>(
         }
         carried?;
         let states: BTreeSet<&str> = applied.iter().map(Applied::state).collect();
-        let commit = states.into_iter().map(|state| boundary!("commit", state)).collect();
+        let commit = states.into_iter().map(|state| boundary!("commit", format_args!("{}.{state}", S::NAME))).collect();
         let handled = noted.into_iter().map(|noted| work.answer(noted)).collect();
         let Work { due_at, left, spans, .. } = work;
         Ok(Done { handled, applied, messages, due_at, left, spans, commit })

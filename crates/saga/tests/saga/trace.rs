@@ -65,7 +65,7 @@ async fn a_crash_test_can_see_in_which_states_a_commit_was_in_progress() {
     let lines = std::fs::read_to_string(&file).unwrap();
     for state in ["new", "agree", "tell", "closed"] {
         for moment in ["begin", "end"] {
-            let wanted = format!("commit {state} {moment}");
+            let wanted = format!("commit lending.{state} {moment}");
             assert!(lines.lines().any(|line| line == wanted), "{wanted} is not among {} lines", lines.lines().count());
         }
     }
