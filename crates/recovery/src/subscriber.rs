@@ -162,7 +162,9 @@ impl Events {
             "policy.event.factor-reset.v1" => of_reset(policy::FactorReset::decode(payload)?),
             "policy.event.window-cleaned.v1" => of_clean(policy::WindowCleaned::decode(payload)?),
             "policy.event.account-contained.v1" => of_containment(policy::AccountContained::decode(payload)?),
-            "policy.event.incident-opened.v1" => of_incident(policy::IncidentOpened::decode(payload)?),
+            "policy.event.incident-opened.v1" | "patrol.event.incident-opened.v1" => {
+                of_incident(policy::IncidentOpened::decode(payload)?)
+            }
             "directory.event.factor-absent.v1" => of_absence(&directory::FactorAbsent::decode(payload)?),
             "directory.event.account-enrolled.v1" => of_enrolment(directory::AccountEnrolled::decode(payload)?),
             "notification.event.notice-accepted.v1" => {
