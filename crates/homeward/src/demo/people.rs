@@ -18,7 +18,7 @@ use crate::call::Connection;
 use crate::exit::Failure;
 
 /// How long the help desk waits for the replica.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The most that one call may carry.
 const BULK: usize = 100;
 
