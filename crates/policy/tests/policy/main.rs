@@ -1,5 +1,5 @@
 //! Policy as a whole: the real service on both databases, against the simulated provider over HTTP, with recovery played.
-#![expect(clippy::unwrap_used, clippy::unused_self, reason = "a test stops at what it did not expect")]
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod faults;
 mod lends;

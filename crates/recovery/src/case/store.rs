@@ -1,4 +1,4 @@
-//! The tables `recovery`, `recovery_personal` and `recovery_text`: reading here, writing in [`write`].
+//! The tables `recovery`, `recovery_personal` and `recovery_text`: reading here, writing in `store/write.rs`.
 
 pub mod write;
 
