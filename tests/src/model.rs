@@ -12,11 +12,12 @@
 //! - [`policy`], [`recovery`]: the actors around the decisions.
 //! - [`fault`]: what goes wrong, counted by kind. [`mutation`]: what a programmer could get wrong.
 //! - [`law`]: what must hold in every state. [`calm`]: from every state everyone comes home once faults end.
-//! - [`machine`]: all of it as a [`stateright::Model`].
+//! - [`machine`]: all of it as a [`stateright::Model`]. [`setup`]: how large. [`check`]: runs it.
 
 pub mod action;
 pub mod calm;
 pub mod case_book;
+pub mod check;
 pub mod fault;
 pub mod few;
 pub mod law;

@@ -1,48 +1,31 @@
 //! The guarantee, checked by playing every interleaving of a small world.
 
-use homeward_tests::model::machine::Machine;
 use homeward_tests::model::place::Versions;
-use homeward_tests::model::setup::Setup;
-use stateright::{Checker, HasDiscoveries, Model};
+use homeward_tests::model::setup::*;
 
 #[test]
-fn one_account_one_lease() {
-    let begun = std::time::Instant::now();
-    let cap: usize = std::env::var("CAP").ok().and_then(|cap| cap.parse().ok()).unwrap_or(2_000_000);
-    let checker = Machine::new(Setup::one_lease(Versions::Trusted))
-        .checker()
-        .threads(2)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .target_state_count(cap)
-        .spawn_bfs()
-        .join();
-    let machine = checker.model();
-    println!(
-        "{} states, {} distinct, depth {}, {:?}",
-        checker.state_count(),
-        checker.unique_state_count(),
-        checker.max_depth(),
-        begun.elapsed()
-    );
-    println!("{:?} leases, {:?} cases, {:?} calm", machine.leases.size(), machine.cases.size(), machine.calm.longest());
-    println!("{:?}", machine.tally.counts());
-    for (law, path) in checker.discoveries() {
-        println!("BROKEN: {law}");
-        let last = path.last_state().clone();
-        for (_, action) in path.into_vec() {
-            if let Some(action) = action {
-                println!("   {action}");
-            }
-        }
-        println!("{last:?}");
-        let way = machine.way_home(&last);
-        for action in way.steps.iter().take(40) {
-            println!("    ~ {action}");
-        }
-        println!("{:?}", way.last);
-        for lease in &way.last.leases {
-            println!("{:?}", machine.leases.kept(lease.row));
-        }
-    }
-    checker.assert_properties();
+fn try_all() {
+    let pick = std::env::var("PICK").unwrap_or_default();
+    let versions = match std::env::var("V").as_deref() { Ok("none") => Versions::None, Ok("stuck") => Versions::Stuck, Ok("unproved") => Versions::Unproved, _ => Versions::Trusted };
+    let mut setup = match pick.as_str() { "alone" => Setup::leases_alone(versions), _ => Setup::one_lease(versions) };
+    let n = |name: &str, d: usize| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
+    setup.workers = n("W", setup.workers);
+    setup.looks = n("L", setup.looks);
+    setup.coordinators = n("C", setup.coordinators);
+    setup.scale.late_limit = n("LATE", 2) as i8;
+    setup.scale.read_lag = n("LAG", 1) as i8;
+    setup.scale.claim = n("CLAIM", 1) as i8;
+    setup.scale.grant = n("GRANT", 1) as i8;
+    setup.scale.lease = n("LEASE", 3) as i8;
+    setup.scale.look = n("LOOK", 1) as i8;
+    if n("RELEASE", 0) > 0 { setup.persons.release = true; }
+    if n("HAND", 0) > 0 { setup.persons.hand = true; }
+    if n("EXPLICIT", 0) > 0 { setup.network = Network::Explicit; }
+    if n("KINDS", 0) > 0 { setup.kinds_in_a_run = Some(n("KINDS", 0) as u32); }
+    if n("TWO", 0) > 0 { setup.cases = &[0, 0]; }
+    if n("PAIR", 0) > 0 { setup.cases = &[0, 1]; setup.spare = 2; }
+    let report = setup.check();
+    println!("{report}");
+    println!("missing {:?} pairs {:?}", report.missing, report.missing_pairs);
+    assert!(report.broken.is_empty());
 }

@@ -83,7 +83,8 @@ impl Law {
             Self::OneOpenLease => accounts.into_iter().all(|account| open(account) <= 1),
             Self::ClosedStaysClosed => leases().all(|(lease, facts)| {
                 let closed = facts.stage.is_some_and(|stage| matches!(stage, Stage::Closed(_) | Stage::Refused(_)));
-                !closed || !in_time(state, machine.setup.account_of(lease), lease)
+                let account = machine.setup.account_of(lease);
+                !closed || state.accounts[account].beyond || !in_time(state, account, lease)
             }),
             Self::CasePastReturn => (0..machine.setup.cases.len()).all(|case| {
                 let row = state.cases[case].row;

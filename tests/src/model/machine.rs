@@ -413,6 +413,8 @@ impl Machine {
             let looked_at = state.looks.iter().any(|look| usize::from(look.account) == number);
             if !open && !looked_at && account.past.is_empty() {
                 account.shown.version = 1;
+                // What came too late has come, was found, and nothing of it can be seen any more.
+                account.beyond &= account.is_out() || !account.lends.is_empty();
             }
         }
     }
@@ -476,6 +478,26 @@ fn unseen(faults: Faults) -> Faults {
 }
 
 impl Machine {
+    /// Where everything stands, for people.
+    pub fn show(&self, state: &State) -> Vec<String> {
+        let mut rows = Vec::new();
+        for (number, account) in state.accounts[..self.setup.accounts()].iter().enumerate() {
+            let (place, version) = (account.shown.place, account.shown.version);
+            rows.push(format!("account {number}: {place:?} in version {version}, {} lends under way", account.lends.len()));
+        }
+        for (number, lease) in state.leases[..self.setup.leases()].iter().enumerate() {
+            if let Some(kept) = self.leases.kept(lease.row) {
+                let attempts: Vec<String> = kept.attempts.iter().map(|a| format!("{} {}", a.kind.name(), a.state.name())).collect();
+                rows.push(format!("lease {number}: {:?}; {}", super::lease_book::stage(&kept.lease), attempts.join(", ")));
+            }
+        }
+        for (number, case) in state.cases[..self.setup.cases.len()].iter().enumerate().filter(|(_, case)| case.row > 0) {
+            let kept = self.cases.kept(case.row);
+            rows.push(format!("case {number}: at {:?}, knows {:?}", kept.step, kept.data.lease.map(|lease| lease.state)));
+        }
+        rows
+    }
+
     /// The kinds of trouble that this model must have seen.
     pub fn expected(&self) -> Faults {
         match self.setup.network {

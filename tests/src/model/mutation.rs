@@ -45,13 +45,15 @@ pub enum Mutation {
     LendBeforeConfirmed,
     /// The home is wherever the account was seen.
     HomeUnchecked,
+    /// A lease opens on a read that could show the time of the account's lease before.
+    NoRestAfterEnd,
     /// Two coordinators write the same case without looking whether it changed meanwhile.
     NoRowVersion,
 }
 
 impl Mutation {
     /// Every one.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::LeaseAfterMove,
         Self::CloseOnAccepted,
         Self::CloseOnStaleRead,
@@ -68,6 +70,7 @@ impl Mutation {
         Self::ReturnLeavesReadyUnguarded,
         Self::LendBeforeConfirmed,
         Self::HomeUnchecked,
+        Self::NoRestAfterEnd,
         Self::NoRowVersion,
     ];
 

@@ -81,7 +81,9 @@ impl Machine {
         let before = self.leases.facts(state.leases[lease].row).stage;
         let outcome = self.leases.happen(state.leases[lease].row, happening);
         state.leases[lease].row = outcome.row;
-        state.leases[lease].version += u8::from(outcome.changed);
+        // Nobody compares the versions of a lease without a case.
+        let compared = lease < self.setup.cases.len() && state.cases[lease].row > 0;
+        state.leases[lease].version += u8::from(outcome.changed && compared);
         let after = self.leases.facts(outcome.row).stage;
         if let (Some(before), Some(after)) = (before, after) {
             let back = after.rank() < before.rank();
@@ -107,13 +109,16 @@ impl Machine {
             Some(VersionShown::ByReturn) => state.trust.1 = true,
             None => {}
         }
+        let ended = before.is_some_and(Stage::is_open) && after.is_some_and(|after| !after.is_open());
+        if ended {
+            state.accounts[self.setup.account_of(lease)].ended = Some(0);
+        }
         if after == Some(Stage::Closed(End::Released)) {
             state.accounts[self.setup.account_of(lease)].released = true;
         }
         // A repeated answer says nothing that is not under way already, where messages stay for ever.
         let says_more = outcome.changed || outcome.row == 0 || !self.forever(state);
-        let heard = lease < self.setup.cases.len() && state.cases[lease].row > 0;
-        if let (Some(told), true, true) = (outcome.told, says_more, heard) {
+        if let (Some(told), true, true) = (outcome.told, says_more, compared) {
             self.tell(state, lease, told);
         }
         outcome
@@ -188,6 +193,10 @@ impl Machine {
     fn lend_is_decided(&self, state: &mut State, case: usize, busy: bool, look: Look, seen: Shown, again: bool) {
         let not_after = state.cases[case].not_after;
         let unchecked = self.setup.mutation == Some(Mutation::HomeUnchecked);
+        // A read that could show the time of an earlier lease is none to begin a lease with.
+        let ended = state.accounts[usize::from(look.account)].ended;
+        let too_soon = ended.is_some_and(|ended| look.begun < ended + self.setup.scale.read_lag);
+        let busy = busy || (too_soon && self.setup.mutation != Some(Mutation::NoRestAfterEnd));
         let verdict = self.verdicts.of(seen.place, busy, state.accounts[usize::from(look.account)].released);
         let happening = if not_after <= 0 {
             Happening::LendRefused(Refusal::Expired)

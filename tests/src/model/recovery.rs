@@ -25,7 +25,12 @@ impl Machine {
 
     /// A case is granted its lend, and asks for it.
     pub fn begin(&self, state: &mut State, case: usize) {
-        state.cases[case] = Case { row: self.cases.granted(), not_after: self.setup.scale.grant, lend: true, ..Case::default() };
+        let (row, bring_home) = match self.setup.recovery {
+            Recovery::Saga => (self.cases.granted(), false),
+            Recovery::Anyone => (0, true),
+        };
+        let not_after = self.setup.scale.grant;
+        state.cases[case] = Case { begun: true, row, not_after, lend: true, bring_home, ..Case::default() };
     }
 
     /// Policy tells where a lease stands. News that says the same as the newest under way takes its place.

@@ -1,5 +1,7 @@
 //! How large a model is, and what may happen in it.
 
+use std::fmt;
+
 use super::fault::Faults;
 use super::mutation::Mutation;
 use super::place::Versions;
@@ -71,6 +73,21 @@ pub struct Persons {
     pub release: bool,
     /// An administrator moves the account to another protecting policy, once.
     pub hand: bool,
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (versions, network) = (self.versions, self.network);
+        write!(f, "{}; versions {versions:?}, messages {network:?}", self.name)?;
+        write!(f, ", {} workers, {} reads, {} coordinators", self.workers, self.looks, self.coordinators)?;
+        if let Some(kinds) = self.kinds_in_a_run {
+            write!(f, ", {kinds} kinds of fault in a run")?;
+        }
+        if let Some(mutation) = self.mutation {
+            write!(f, ", mutation {mutation:?}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Setup {

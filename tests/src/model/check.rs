@@ -1,0 +1,138 @@
+//! Runs a model through the checker, and says what came of it.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+use super::action::Action;
+use super::fault::Fault;
+use super::machine::Machine;
+use super::setup::Setup;
+
+/// What the checker found.
+pub struct Report {
+    /// The model's name.
+    pub name: String,
+    /// States reached, each as often as a step led to it.
+    pub steps: usize,
+    /// Distinct states.
+    pub distinct: usize,
+    /// The longest shortest way to a state.
+    pub depth: usize,
+    /// How long it took.
+    pub time: Duration,
+    /// Distinct decisions that production was asked for: of policy, of recovery.
+    pub decisions: (usize, usize),
+    /// Distinct states after faults ended, and the longest way home from any state, in ticks.
+    pub calm: (usize, u8),
+    /// How often each kind of fault happened.
+    pub faults: Vec<(Fault, u64)>,
+    /// Kinds that should have happened and did not.
+    pub missing: Vec<Fault>,
+    /// Pairs of kinds that should have happened in one run and did not, where kinds are limited.
+    pub missing_pairs: Vec<(Fault, Fault)>,
+    /// Laws that do not hold, each with the way there.
+    pub broken: Vec<Counterexample>,
+}
+
+/// A law that does not hold, and how to see it.
+pub struct Counterexample {
+    /// The law.
+    pub law: &'static str,
+    /// The steps.
+    pub steps: Vec<Action>,
+    /// What production's rows hold at the end.
+    pub rows: Vec<String>,
+    /// What happens from there when faults end.
+    pub calm: Vec<Action>,
+}
+
+impl Setup {
+    /// Plays every interleaving, until a law breaks or all states were seen.
+    pub fn check(self) -> Report {
+        self.check_with(2)
+    }
+
+    /// The same, in the order of distance from the beginning, so that the first counter-example is a shortest one.
+    pub fn check_in_order(self) -> Report {
+        self.check_with(1)
+    }
+
+    fn check_with(self, threads: usize) -> Report {
+        let begun = Instant::now();
+        let name = self.to_string();
+        let checker =
+            Machine::new(self).checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+        let machine = checker.model();
+        let faults = machine.tally.counts();
+        let expected = machine.expected();
+        let never = |kind: &Fault| faults.iter().any(|(of, count)| of == kind && *count == 0);
+        let pairs = machine.setup.kinds_in_a_run.is_some();
+        Report {
+            name,
+            steps: checker.state_count(),
+            distinct: checker.unique_state_count(),
+            depth: checker.max_depth(),
+            time: begun.elapsed(),
+            decisions: (machine.leases.size().1, machine.cases.size().1),
+            calm: machine.calm.longest(),
+            missing: expected.kinds().filter(never).collect(),
+            missing_pairs: if pairs { machine.pairs.missing(expected) } else { Vec::new() },
+            broken: checker
+                .discoveries()
+                .into_iter()
+                .map(|(law, path)| {
+                    let last = path.last_state().clone();
+                    let rows = machine.show(&last);
+                    let calm = machine.way_home(&last).steps;
+                    let steps = path.into_vec().into_iter().filter_map(|(_, action)| action).collect();
+                    Counterexample { law, steps, rows, calm }
+                })
+                .collect(),
+            faults,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.name)?;
+        let rate = f64::from(u32::try_from(self.steps).unwrap_or(u32::MAX)) / self.time.as_secs_f64().max(0.001);
+        writeln!(
+            f,
+            "  {} distinct states, {} steps, depth {}, {:.1} s ({:.0} steps/s)",
+            self.distinct,
+            self.steps,
+            self.depth,
+            self.time.as_secs_f64(),
+            rate
+        )?;
+        writeln!(f, "  production was asked for {} decisions on leases and {} on cases", self.decisions.0, self.decisions.1)?;
+        writeln!(f, "  once faults end, everyone is home within {} ticks ({} states)", self.calm.1, self.calm.0)?;
+        let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind:?} {count}")).collect();
+        writeln!(f, "  faults: {}", faults.join(", "))?;
+        for example in &self.broken {
+            write!(f, "{example}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Counterexample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  BROKEN after {} steps: {}", self.steps.len(), self.law)?;
+        for (number, step) in self.steps.iter().enumerate() {
+            writeln!(f, "    {:>2}. {step}", number + 1)?;
+        }
+        for row in &self.rows {
+            writeln!(f, "    = {row}")?;
+        }
+        if self.law == super::machine::COMES_HOME {
+            for step in self.calm.iter().take(20) {
+                writeln!(f, "    ~ {step}")?;
+            }
+        }
+        Ok(())
+    }
+}
