@@ -8,7 +8,7 @@
 //!   there is one way out, the guarding step, which is also a step of every successful run and never gives up.
 //! - The last step runs at every end.
 //!
-//! [`plan`] makes every decision and is pure; the coordinator has every effect.
+//! [`plan()`] makes every decision and is pure; the coordinator has every effect.
 
 pub mod arrival;
 pub mod coordinator;

@@ -24,7 +24,9 @@ async fn recoveries_survive_crashes_at_every_step() {
         world.crash_and_restart().await;
         world.directory.report_enrolled(&id, "acc7");
         assert_eq!(world.at(&id, "closed").await.outcome, "enrolled");
-        assert_eq!(world.policy.grants.lock().unwrap().iter().filter(|grant| grant.lease.to_string() == id).count(), 1);
+        let grants = world.policy.grants.lock().unwrap().clone();
+        let of_this: std::collections::HashSet<_> = grants.iter().filter(|grant| grant.lease.to_string() == id).collect();
+        assert_eq!(of_this.len(), 1, "however often it was sent, it is the same grant");
         world.end().await;
     })
     .await;
@@ -40,8 +42,6 @@ async fn many_recoveries_come_home_though_the_service_dies_again_and_again() {
         for n in 0..5 {
             tokio::time::sleep(Duration::from_millis(n * 7)).await;
             world.crash_and_restart().await;
-            // Unconfirmed messages are the relay's after their claim, and unanswered commands are asked again.
-            world.advance(chrono::TimeDelta::seconds(31));
         }
         for id in &ids {
             let shown = world.shown_when(id, "closed", |shown| shown.step == "closed").await;

@@ -123,6 +123,14 @@ async fn not_lent_can_be_asked_again_with_the_proof_carried_over() {
         let other = world.ask_as("rita", vec![prefilled("acc8")]).await.remove(0);
         assert_eq!(reason(other.problem), "CANNOT_PREFILL", "another account's proof");
 
+        let denied = world.opened("acc9").await;
+        world.prove(&denied, ProofKind::CallBack).await;
+        world.vote("anna", &denied, false).await;
+        world.at(&denied, "closed").await;
+        let again = wire::NewRecovery { prefilled_from: denied, ..new_recovery("acc9") };
+        let other = world.ask_as("rita", vec![again]).await.remove(0);
+        assert_eq!(reason(other.problem), "CANNOT_PREFILL", "what was denied must be proved anew");
+
         world.advance(TimeDelta::hours(20));
         let second = world.ask_as("rita", vec![prefilled("acc7")]).await.remove(0);
         assert_eq!((second.problem, second.proofs_needed, second.approvals_needed), (None, 0, 1));

@@ -118,6 +118,7 @@ async fn a_message_that_nobody_can_understand_dies_alone() {
             Arc::new(unknown_kind),
             Arc::new(world.stage.envelope("policy.event.window-cleaned.v1", uuid, &no_case)),
         ];
+        world.advance(TimeDelta::seconds(2));
         let answers = world.stage.broker.publish(batch).await;
         assert!(answers.iter().all(Result::is_ok), "a dead letter is settled too: {answers:?}");
         let dead = world.stage.broker.dead(&RECOVERY_EVENTS, 10).await.unwrap();

@@ -229,11 +229,13 @@ impl Library {
         let patience = Instant::now() + Duration::from_mins(1);
         loop {
             assert!(Instant::now() < patience, "{} of {} loans closed", self.closed(loans).await, loans.len());
+            // In this order: what is published in between lies in the post when it is emptied.
+            let unpublished = self.outbox.backlog().await.unwrap().waiting;
             let letters = self.post.take();
             if !letters.is_empty() {
                 let arrivals = world.carry(&letters, copies);
                 self.coordinator.handle(arrivals).await.unwrap();
-            } else if self.outbox.backlog().await.unwrap().waiting > 0 {
+            } else if unpublished > 0 {
                 // Rows of a process that died are free after their claim.
                 self.clock.advance(chrono::TimeDelta::milliseconds(500));
                 tokio::time::sleep(Duration::from_millis(2)).await;

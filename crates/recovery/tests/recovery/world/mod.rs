@@ -196,8 +196,10 @@ impl World {
         self.recovery.spawn(&self.role);
     }
 
-    /// Drops the service where it stands, and starts another one on the same database.
+    /// Drops the service where it stands, and starts another one on the same database a little later: what was not
+    /// confirmed is the relay's by then, and what was not answered is asked again.
     pub async fn crash_and_restart(&mut self) {
+        self.advance(TimeDelta::seconds(31));
         self.role.crash();
         self.role.finish(PATIENCE).await.ok();
         self.role = Shutdown::new();
