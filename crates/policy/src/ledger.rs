@@ -1,9 +1,10 @@
 //! Where events meet leases: one transaction for a batch, with everything that must be kept together with a change.
 //!
-//! Leases are locked in id order, decided on by [`decide`], and written back with their attempts, messages, audit entries,
+//! Leases are locked in id order, decided on by [`decide`](crate::lease::decide), and written back with their attempts, messages, audit entries,
 //! incidents and the organisation's counter. After the commit messages are published, loops are woken and the file outside
 //! the database learns of ends.
 
+mod again;
 mod heard;
 mod notes;
 mod working;
@@ -15,12 +16,12 @@ use homeward_chassis::boundary;
 use homeward_chassis::telemetry::TraceContext;
 use homeward_messaging::{Batch, Outbox, Received, inbox};
 use homeward_store::{Database, StoreError, Tx, audit, transaction};
-use homeward_types::{Clock, IncidentId, LeaseEnd, LeaseId, MessageId, Organisation, OrganisationId, Timestamp};
+use homeward_types::{Clock, IncidentId, LeaseId, MessageId, Organisation, OrganisationId, Timestamp};
 
 use crate::bells::Belfry;
 use crate::incident::{self, Incident};
 use crate::lease::store::{self as leases, Kept, Receipt};
-use crate::lease::{Alarm, Decision, Event, Found, Lease, News, Origin, Place, Reading, Subject, Terms, VersionShown, wire};
+use crate::lease::{Alarm, Decision, Event, Lease, News, Origin, VersionShown, wire};
 use crate::meters::Meters;
 use crate::opening_log::{Line, OpeningLog};
 use crate::organisation;
@@ -260,33 +261,6 @@ impl Ledger {
             self.0.belfry.tick.notify_one();
         }
         changes.outcomes
-    }
-
-    /// The account of a closed lease is out again: a lease of its own, home where it last was protected.
-    fn reopened(&self, lease: &Lease, reading: &Reading) -> Option<Happened> {
-        let organisation = self.organisation(&lease.organisation)?;
-        let Place::Out(policy) = &reading.place else { return None };
-        let home = match lease.end() {
-            Some(LeaseEnd::ProtectedElsewhere(policy)) if organisation.is_home(policy) => policy,
-            Some(_) | None if organisation.is_home(&lease.home) => &lease.home,
-            Some(_) | None => &organisation.default_home,
-        };
-        let found = Found {
-            subject: Subject {
-                lease: LeaseId::new(self.clock()),
-                organisation: lease.organisation.clone(),
-                account: lease.account.clone(),
-                home: home.clone(),
-                recovery_policy: organisation.recovery_policy.clone(),
-                terms: Terms::from(&organisation.limits),
-            },
-            origin: Origin::Reopened,
-            policy: policy.clone(),
-            version: reading.version,
-            begun_at: reading.begun_at,
-            reason: format!("seen out after lease {} had ended", lease.id),
-        };
-        Some(Happened::by_policy(found.subject.lease, Event::FoundOut(found)))
     }
 }
 

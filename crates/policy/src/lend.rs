@@ -1,6 +1,7 @@
 //! Lends coming in: grants are verified, the account is diagnosed again on facts from one fresh read, and a lease is opened
 //! or the id is closed as never lent.
 
+mod built;
 pub mod facts;
 pub mod grant;
 pub mod intake;

@@ -1,22 +1,23 @@
 //! Leases and attempts in the database. Whoever changes an attempt holds its lease's row.
 
+mod accounts;
 mod attempt;
+mod candidate;
 mod lease;
 mod listing;
 mod queue;
 mod row;
+mod sent;
+mod terms;
 
+pub use accounts::{OpenLeases, last_home, open_of_accounts, open_work, released_of};
 pub use attempt::{Marked, Marking, Receipt, claim, give_back, insert_attempts, mark_sent, set_holder_checked, update_attempts};
+pub use candidate::{Candidate, candidates};
 pub use lease::{due_reads, expect_read, insert, keep_release, mark_reset, postpone_reads, update, wake};
-pub use listing::{
-    AttemptView, Exposure, OpenLeases, Page, all_kept, attempts_of, ended_since, exposure, kept, known, last_home, list,
-    open_ids, open_of_accounts, open_work, released_of,
-};
-pub use queue::{
-    Candidate, Sent, candidates, due_ticks, held_back, hold, last_sent, live_attempts, locked, most_urgent, next_read,
-    next_ready, next_tick, uncontained,
-};
+pub use listing::{AttemptView, Exposure, Page, all_kept, attempts_of, ended_since, exposure, kept, known, list, open_ids};
+pub use queue::{due_ticks, held_back, hold, live_attempts, locked, most_urgent, next_read, next_ready, next_tick, uncontained};
 pub use row::{Kept, OpenRow};
+pub use sent::{Sent, last_sent};
 
 #[cfg(test)]
 mod tests;

@@ -9,21 +9,19 @@ use homeward_provider::{Holder, Priority};
 use homeward_store::{StoreError, Tx, transaction};
 use homeward_types::diagnosis::OpenLease;
 use homeward_types::limits::after;
-use homeward_types::{AccountId, Email, IncidentId, LeaseId, Organisation, OrganisationId, PolicyId, Refusal, Timestamp};
+use homeward_types::{AccountId, Email, IncidentId, LeaseId, Organisation, OrganisationId, Refusal, Timestamp};
 
-use super::facts::{Allowed, FreshRead, NotAllowed};
+use super::built::{accept, lasts, line, refuse};
+use super::facts::{FreshRead, NotAllowed};
 use super::grant::{GrantError, GrantKeys};
 use super::{Command, store};
 use crate::incident::Incident;
+use crate::lease::earlier;
 use crate::lease::store as leases;
-use crate::lease::{Event, Opened, Refused, Subject, Terms, decide, earlier};
 use crate::ledger::{Changes, Happened, Ledger};
-use crate::opening_log::{Line, LogError};
+use crate::opening_log::LogError;
 use crate::organisation;
 use crate::site::Sites;
-
-/// Who asks for lends, in the audit log.
-const RECOVERY: &str = "recovery";
 
 /// How long an address stays in quarantine after somebody else was found there.
 const QUARANTINE: Duration = Duration::from_hours(24);
@@ -271,56 +269,4 @@ fn refused(command: &Command, why: &NotAllowed) -> Refusal {
             Refusal::Changed
         }
     }
-}
-
-fn accept(command: &Command, settings: &Organisation, allowed: &Allowed) -> Happened {
-    happened(command, Event::LendAccepted(opened(command, settings, allowed)))
-}
-
-fn refuse(command: &Command, settings: &Organisation, refusal: Refusal) -> Happened {
-    let subject = subject(command, settings, &settings.default_home);
-    happened(command, Event::LendRefused(Refused { subject, refusal }))
-}
-
-fn happened(command: &Command, event: Event) -> Happened {
-    Happened {
-        lease: command.grant.lease,
-        event,
-        actor: RECOVERY.into(),
-        cause: Some(command.message),
-        trace: command.trace.clone(),
-        receipt: None,
-    }
-}
-
-fn opened(command: &Command, settings: &Organisation, allowed: &Allowed) -> Opened {
-    Opened {
-        subject: subject(command, settings, &allowed.home),
-        home_version: allowed.home_version,
-        factor: allowed.factor,
-        lasts: lasts(settings, command),
-        not_after: command.grant.not_after,
-    }
-}
-
-/// Policy has its own maximum, whatever the grant says.
-fn lasts(settings: &Organisation, command: &Command) -> Duration {
-    Duration::from_micros(u64::try_from(command.grant.lease_micros).unwrap_or(0)).min(settings.limits.lease)
-}
-
-fn subject(command: &Command, settings: &Organisation, home: &PolicyId) -> Subject {
-    Subject {
-        lease: command.grant.lease,
-        organisation: settings.id.clone(),
-        account: command.grant.account.clone(),
-        home: home.clone(),
-        recovery_policy: settings.recovery_policy.clone(),
-        terms: Terms::from(&settings.limits),
-    }
-}
-
-/// The line of the lease that the lend would open.
-fn line(settings: &Organisation, command: &Command, allowed: &Allowed, now: Timestamp) -> Option<Line> {
-    let event = Event::LendAccepted(opened(command, settings, allowed));
-    decide(None, &[], &event, now).lease.as_ref().map(Line::opened)
 }

@@ -30,13 +30,19 @@ async fn an_account_is_lent_seen_out_returned_and_seen_back() {
         assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
         let moves = (stage.moves_into(&account.id, RECOVERY), stage.moves_into(&account.id, EVERYONE));
         assert_eq!(moves, (1, 1));
-        let log = std::fs::read_to_string(stage.folder.path().join("0/leases.log")).unwrap();
-        let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let ours = |line: &&serde_json::Value| line["lease"] == lease.to_string();
-        assert_eq!(
-            lines.iter().filter(ours).map(|line| line["what"].as_str().unwrap()).collect::<Vec<_>>(),
-            ["opened", "closed"]
-        );
+        // The line of the end follows the commit, a moment later.
+        let (log, patience) = (stage.folder.path().join("0/leases.log"), Instant::now() + Duration::from_secs(20));
+        loop {
+            let text = std::fs::read_to_string(&log).unwrap();
+            let lines: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            let ours = lines.iter().filter(|line| line["lease"] == lease.to_string());
+            let told: Vec<&str> = ours.map(|line| line["what"].as_str().unwrap()).collect();
+            if told == ["opened", "closed"] {
+                break;
+            }
+            assert!(Instant::now() < patience, "the file of openings tells {told:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     })
     .await;
 }

@@ -6,7 +6,8 @@ use sqlx::QueryBuilder;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::row::{Kept, LeaseRow, StoredTerms, factor_name, stored};
+use super::row::{Kept, LeaseRow, factor_name, stored};
+use super::terms::StoredTerms;
 use crate::lease::{Lease, State};
 
 /// What a decision can change, in the order of [`bind_changing`].

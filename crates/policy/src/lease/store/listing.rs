@@ -1,13 +1,13 @@
 //! Leases to look at.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
-use homeward_types::{AccountId, LeaseId, OrganisationId, PolicyId, Timestamp};
+use homeward_store::{Database, StoreError, on};
+use homeward_types::{LeaseId, OrganisationId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::row::{Kept, LeaseRow, OpenRow};
+use super::row::{Kept, LeaseRow};
 
 /// A part of a listing, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,134 +102,6 @@ pub async fn attempts_of(db: &Database, lease: LeaseId, most: i64) -> Result<Vec
         .bind(lease.uuid()).bind(most).fetch_all(pool).await)?;
     attempts.reverse();
     Ok(attempts)
-}
-
-#[derive(Debug, sqlx::FromRow)]
-struct AccountRow {
-    account: String,
-    id: Uuid,
-    due_at: Timestamp,
-}
-
-/// One question about accounts, on the reading side or in a transaction that decides by the answer.
-macro_rules! of_accounts {
-    ($run:ident, $on:expr, $build:ident, $head:literal, $organisation:expr, $accounts:expr) => {
-        $run!($on, c : D => {
-            let mut select = QueryBuilder::<D>::new(concat!($head, " AND organisation = "));
-            select.push_bind($organisation.as_str()).push(" AND account IN (");
-            let mut values = select.separated(", ");
-            for account in $accounts {
-                values.push_bind(account.as_str());
-            }
-            select.push(")");
-            select.$build().persistent(false).fetch_all(c).await
-        })
-    };
-}
-
-/// The open leases of these accounts, in a transaction that decides by them.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn open_of_accounts(
-    tx: &mut Tx,
-    organisation: &OrganisationId,
-    accounts: &[&AccountId],
-) -> Result<OpenLeases, StoreError> {
-    if accounts.is_empty() {
-        return Ok(HashMap::new());
-    }
-    opened(of_accounts!(
-        on_tx,
-        tx,
-        build_query_as,
-        "SELECT account, id, due_at FROM lease WHERE state <> 'closed'",
-        organisation,
-        accounts
-    )?)
-}
-
-/// What else is known of these accounts: their open leases, and who of them was released.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn open_work(
-    db: &Database,
-    organisation: &OrganisationId,
-    accounts: &[&AccountId],
-) -> Result<(OpenLeases, HashSet<String>), StoreError> {
-    if accounts.is_empty() {
-        return Ok((HashMap::new(), HashSet::new()));
-    }
-    let open = of_accounts!(
-        on,
-        db,
-        build_query_as,
-        "SELECT account, id, due_at FROM lease WHERE state <> 'closed'",
-        organisation,
-        accounts
-    )?;
-    let released: Vec<String> = of_accounts!(
-        on,
-        db,
-        build_query_scalar,
-        "SELECT DISTINCT account FROM lease WHERE end_kind = 'released'",
-        organisation,
-        accounts
-    )?;
-    Ok((opened(open)?, released.into_iter().collect()))
-}
-
-/// Open leases by account.
-pub type OpenLeases = HashMap<AccountId, OpenRow>;
-
-fn opened(rows: Vec<AccountRow>) -> Result<OpenLeases, StoreError> {
-    rows.into_iter()
-        .map(|row| Ok((account(&row.account, row.id)?, OpenRow { lease: LeaseId::from_uuid(row.id), due_at: row.due_at })))
-        .collect()
-}
-
-fn account(name: &str, row: Uuid) -> Result<AccountId, StoreError> {
-    name.parse().map_err(|error: homeward_types::NameError| StoreError::Inconsistent {
-        table: "lease",
-        column: "account",
-        row: row.to_string(),
-        reason: error.to_string(),
-    })
-}
-
-/// Which of these accounts two persons once released.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn released_of(
-    tx: &mut Tx,
-    organisation: &OrganisationId,
-    accounts: &[&AccountId],
-) -> Result<HashSet<String>, StoreError> {
-    if accounts.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let names: Vec<String> = of_accounts!(
-        on_tx,
-        tx,
-        build_query_scalar,
-        "SELECT DISTINCT account FROM lease WHERE end_kind = 'released'",
-        organisation,
-        accounts
-    )?;
-    Ok(names.into_iter().collect())
-}
-
-/// The home of the newest lease that was opened for the account: its last known protecting placement, as far as leases tell.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn last_home(tx: &mut Tx, organisation: &OrganisationId, account: &AccountId) -> Result<Option<PolicyId>, StoreError> {
-    let home: Option<String> = on_tx!(tx, c => sqlx::query_scalar("SELECT home FROM lease WHERE organisation = $1 AND account = $2 \
-        AND (end_kind IS NULL OR end_kind <> 'never_lent') ORDER BY id DESC LIMIT 1")
-        .bind(organisation.as_str()).bind(account.as_str()).fetch_optional(c).await)?;
-    Ok(home.and_then(|home| home.parse().ok()))
 }
 
 /// Ids of open leases, or of those that are due before a moment; after `after`, at most `most`, sorted.

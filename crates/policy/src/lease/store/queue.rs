@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use homeward_store::{Database, StoreError, Tx, on, on_tx};
-use homeward_types::{Email, LeaseId, MessageId, OrganisationId, PolicyId, Timestamp};
+use homeward_types::{AccountId, LeaseId, OrganisationId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::row::{AttemptRow, Kept, LeaseRow, kind};
+use super::row::{AttemptRow, Kept, LeaseRow};
 use crate::lease::{Attempt, Kind};
 
 /// Leases by id, held until the transaction ends. Unknown ids are missing.
@@ -56,87 +56,6 @@ pub async fn live_attempts(tx: &mut Tx, ids: &[LeaseId]) -> Result<HashMap<Lease
         attempts.entry(lease).or_default().push(row.try_into()?);
     }
     Ok(attempts)
-}
-
-/// An attempt that may be sent now, with what its worker needs to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Whose.
-    pub lease: LeaseId,
-    /// Which.
-    pub number: u32,
-    /// Whom it moves.
-    pub account: homeward_types::AccountId,
-    /// The lease's home.
-    pub home: PolicyId,
-    /// The lease's recovery policy.
-    pub recovery_policy: PolicyId,
-    /// The message that told of the opening.
-    pub opened_message: Option<MessageId>,
-    /// The trace that it belongs to.
-    pub trace: homeward_chassis::telemetry::TraceContext,
-}
-
-#[derive(Debug, sqlx::FromRow)]
-struct CandidateRow {
-    lease_id: Uuid,
-    number: i32,
-    account: String,
-    home: String,
-    recovery_policy: String,
-    opened_message: Option<Uuid>,
-    traceparent: String,
-    tracestate: String,
-}
-
-/// Ready attempts of one kind that nobody holds, whose lease wants them, those due first (so the overdue) first.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn candidates(
-    db: &Database,
-    organisation: &OrganisationId,
-    kind: Kind,
-    now: Timestamp,
-    most: i64,
-) -> Result<Vec<Candidate>, StoreError> {
-    let sql = match kind {
-        Kind::Lend => {
-            "SELECT a.lease_id, a.number, l.account, l.home, l.recovery_policy, l.opened_message, l.traceparent, l.tracestate \
-             FROM attempt a JOIN lease l ON l.id = a.lease_id WHERE a.organisation = $1 AND a.kind = 'lend' AND a.state = 'ready' \
-             AND a.not_before <= $2 AND (a.claimed_until IS NULL OR a.claimed_until <= $2) AND a.not_after > $2 \
-             AND l.state = 'opening' AND l.lends_until > $2 ORDER BY a.not_before LIMIT $3"
-        }
-        Kind::Return => {
-            "SELECT a.lease_id, a.number, l.account, l.home, l.recovery_policy, l.opened_message, l.traceparent, l.tracestate \
-             FROM attempt a JOIN lease l ON l.id = a.lease_id WHERE a.organisation = $1 AND a.kind = 'return' AND a.state = 'ready' \
-             AND a.not_before <= $2 AND (a.claimed_until IS NULL OR a.claimed_until <= $2) AND l.state = 'closing' \
-             ORDER BY l.due_at LIMIT $3"
-        }
-    };
-    let rows: Vec<CandidateRow> = on!(db, pool => sqlx::query_as(sql)
-        .bind(organisation.as_str()).bind(now).bind(most).fetch_all(pool).await)?;
-    rows.into_iter().map(Candidate::try_from).collect()
-}
-
-impl TryFrom<CandidateRow> for Candidate {
-    type Error = StoreError;
-    fn try_from(row: CandidateRow) -> Result<Self, StoreError> {
-        let wrong =
-            |column, reason: String| StoreError::Inconsistent { table: "lease", column, row: row.lease_id.to_string(), reason };
-        Ok(Self {
-            lease: LeaseId::from_uuid(row.lease_id),
-            number: u32::try_from(row.number).unwrap_or(0),
-            account: row.account.parse().map_err(|e: homeward_types::NameError| wrong("account", e.to_string()))?,
-            home: row.home.parse().map_err(|e: homeward_types::NameError| wrong("home", e.to_string()))?,
-            recovery_policy: row
-                .recovery_policy
-                .parse()
-                .map_err(|e: homeward_types::NameError| wrong("recovery_policy", e.to_string()))?,
-            opened_message: row.opened_message.map(MessageId::from_uuid),
-            trace: homeward_chassis::telemetry::TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
-        })
-    }
 }
 
 /// When the next ready attempt of a kind may be taken.
@@ -188,78 +107,6 @@ pub async fn held_back(db: &Database, organisation: &OrganisationId, since: Time
         AND state <> 'settling' AND due_at <= $2)").bind(organisation.as_str()).bind(since).fetch_one(pool).await)?)
 }
 
-/// A sent attempt whose outcome is not settled, or whose holder is not checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// Whose.
-    pub lease: LeaseId,
-    /// Which.
-    pub number: u32,
-    /// Its kind.
-    pub kind: Kind,
-    /// The address that it named.
-    pub address: Email,
-    /// The policy that it led to.
-    pub destination: PolicyId,
-    /// The provider's task.
-    pub task: Option<String>,
-    /// It can still be taken, as far as is known.
-    pub unresolved: bool,
-    /// Nobody else was found at the address.
-    pub holder_checked: bool,
-}
-
-#[derive(Debug, sqlx::FromRow)]
-struct SentRow {
-    lease_id: Uuid,
-    number: i32,
-    kind: String,
-    address: String,
-    destination: String,
-    task: Option<String>,
-    state: String,
-    holder_checked: bool,
-}
-
-/// The newest sent attempt of each of these leases.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn last_sent(db: &Database, ids: &[LeaseId]) -> Result<HashMap<LeaseId, Sent>, StoreError> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows: Vec<SentRow> = on!(db, pool : D => {
-        let mut select = QueryBuilder::<D>::new(
-            "SELECT lease_id, number, kind, address, destination, task, state, holder_checked FROM attempt \
-             WHERE number = (SELECT MAX(newer.number) FROM attempt newer WHERE newer.lease_id = attempt.lease_id \
-             AND newer.address IS NOT NULL) AND destination IS NOT NULL AND lease_id IN (");
-        let mut values = select.separated(", ");
-        for id in ids {
-            values.push_bind(id.uuid());
-        }
-        select.push(")");
-        select.build_query_as().persistent(false).fetch_all(pool).await
-    })?;
-    let mut newest = HashMap::new();
-    for row in rows {
-        let wrong =
-            |column, reason: String| StoreError::Inconsistent { table: "attempt", column, row: row.lease_id.to_string(), reason };
-        let sent = Sent {
-            lease: LeaseId::from_uuid(row.lease_id),
-            number: u32::try_from(row.number).unwrap_or(0),
-            kind: kind(&row.kind).ok_or_else(|| wrong("kind", format!("{:?} is not a kind", row.kind)))?,
-            address: row.address.parse().map_err(|e: homeward_types::NameError| wrong("address", e.to_string()))?,
-            destination: row.destination.parse().map_err(|e: homeward_types::NameError| wrong("destination", e.to_string()))?,
-            task: row.task,
-            unresolved: matches!(row.state.as_str(), "sent" | "unknown"),
-            holder_checked: row.holder_checked,
-        };
-        newest.insert(sent.lease, sent);
-    }
-    Ok(newest)
-}
-
 /// Holds the rows of these leases until the transaction ends.
 ///
 /// # Errors
@@ -285,7 +132,7 @@ pub async fn hold(tx: &mut Tx, ids: &[LeaseId]) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn most_urgent(db: &Database, organisation: &OrganisationId) -> Result<Option<homeward_types::AccountId>, StoreError> {
+pub async fn most_urgent(db: &Database, organisation: &OrganisationId) -> Result<Option<AccountId>, StoreError> {
     let account: Option<String> = on!(db, pool => sqlx::query_scalar(
         "SELECT account FROM lease WHERE organisation = $1 AND state <> 'closed' ORDER BY due_at LIMIT 1")
         .bind(organisation.as_str()).fetch_optional(pool).await)?;
@@ -300,7 +147,7 @@ pub async fn uncontained(
     db: &Database,
     organisation: &OrganisationId,
     most: i64,
-) -> Result<Vec<(LeaseId, homeward_types::AccountId)>, StoreError> {
+) -> Result<Vec<(LeaseId, AccountId)>, StoreError> {
     let rows: Vec<(Uuid, String)> = on!(db, pool => sqlx::query_as("SELECT id, account FROM lease WHERE organisation = $1 \
         AND state IN ('active', 'closing') AND overdue = $2 AND contained = $3 ORDER BY due_at LIMIT $4")
         .bind(organisation.as_str()).bind(true).bind(false).bind(most).fetch_all(pool).await)?;
