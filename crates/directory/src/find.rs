@@ -139,7 +139,8 @@ async fn ask_provider(tenant: &Arc<Tenant>, queries: &[Query], lookup: &Lookup) 
             }
         }
         Err(_elapsed) => {
-            tenant.silence.unheard(tenant.id()).await;
+            // It may be silent, or only wait for room under its rate limit: the loops find out which.
+            tracing::warn!(organisation = %tenant.id(), "accounts could not be asked about at the provider in time");
             return Ok(Asked::Failed);
         }
     };

@@ -4,9 +4,9 @@
 //! Serves `DirectoryService`. Emits `factor-absent`, `account-enrolled` and `account-changed`.
 //! Listens to `directory.command.watch-account.v1` and `directory.command.unwatch-account.v1`.
 //!
-//! - [`sync`] reads the accounts through, over and over, and tells what changed.
-//! - [`find`] answers what a person means by an id, an address or a name.
-//! - [`watch`] looks closely at accounts in recovery, and says when rule 5 of the procedure is met.
+//! - `sync` reads the accounts through, over and over, and tells what changed.
+//! - `find` answers what a person means by an id, an address or a name.
+//! - `watch` looks closely at accounts in recovery, and says when rule 5 of the procedure is met.
 
 mod account;
 mod find;

@@ -40,12 +40,6 @@ impl Silence {
         }
     }
 
-    /// Takes in that no answer came in time.
-    pub async fn unheard(&self, organisation: &OrganisationId) {
-        let error = ProviderError::new("any", ErrorClass::Retry { after: std::time::Duration::ZERO }, None, "no answer in time");
-        self.begun(organisation, &error).await;
-    }
-
     async fn broken(&self, organisation: &OrganisationId) {
         let Some(since) = self.lock().remove(organisation) else { return };
         tracing::info!(%organisation, %since, "the provider answers again");
@@ -53,16 +47,14 @@ impl Silence {
     }
 
     async fn begun(&self, organisation: &OrganisationId, error: &ProviderError) {
-        let now = self.0.clock.now();
-        {
-            let mut since = self.lock();
-            if since.contains_key(organisation) {
-                return;
-            }
-            since.insert(organisation.clone(), now);
+        if self.lock().contains_key(organisation) {
+            return;
         }
         tracing::warn!(%organisation, %error, "the provider does not answer");
+        let now = self.0.clock.now();
+        // Written down before anyone is told, so that a restart tells the same.
         write_down(store::begin(&self.0.db, organisation, now).await);
+        self.lock().entry(organisation.clone()).or_insert(now);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<OrganisationId, Timestamp>> {

@@ -1,6 +1,6 @@
 //! The ordinary way: lent, seen out, returned, seen back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use homeward_proto::policy::v1::{self, LeaseNews};
 use homeward_proto::words::v1 as words;
