@@ -12,6 +12,7 @@ const IN_SWING: usize = 80;
 
 /// The saga's stored states, and which boundaries their events, messages and calls pass: `c`ommit, `p`ublish, pro`v`ider.
 /// A slot is taken within the database; where a person removes the old factor, no call does; letters need no provider.
+/// A message counts for the state whose command or news it is, whoever sends it.
 const STATES: [(&str, &str); 10] = [
     ("prove", "cp"),
     ("approve", "cp"),
@@ -25,24 +26,17 @@ const STATES: [(&str, &str); 10] = [
     ("close", "cp"),
 ];
 
-/// What the other services commit, publish and call.
-const OTHERS: [(&str, &str); 18] = [
+/// What the other services commit, publish and call for the saga.
+const OTHERS: [(&str, &str); 11] = [
     ("commit", "recovery.new"),
     ("commit", "lend"),
     ("commit", "read"),
     ("commit", "return"),
+    ("commit", "keep"),
     ("commit", "await-enrolment"),
     ("commit", "notice"),
     ("commit", "notice-accepted"),
-    ("publish", "opening"),
-    ("publish", "active"),
-    ("publish", "closing"),
-    ("publish", "closed"),
     ("publish", "notice"),
-    ("publish", "policy.event.window-cleaned.v1"),
-    ("publish", "policy.event.factor-reset.v1"),
-    ("publish", "directory.event.factor-absent.v1"),
-    ("publish", "directory.event.account-enrolled.v1"),
     ("provider", "read"),
     ("provider", "notice"),
 ];

@@ -33,9 +33,9 @@ const ENOUGH: usize = 200;
 /// Accounts out, or about to be, that make a kill count as one in full swing.
 const SWING: usize = 50;
 /// People of each kind who need help; more than will be asked for.
-const NEEDY: usize = 2_500;
+const NEEDY: usize = 3_500;
 /// How long the process runs between its start and a kill, at least and at most.
-const RUNS: (Duration, Duration) = (Duration::from_millis(150), Duration::from_millis(900));
+const RUNS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(700));
 /// How long an aimed kill waits for its boundary.
 const AIMED: Duration = Duration::from_millis(1_500);
 
@@ -109,7 +109,6 @@ fn world(folder: &Path) -> (Simulated, System) {
     let population = Population { accounts: 2 * NEEDY + 1_000, stranded: NEEDY, lost_phones: NEEDY, zero_delay: false };
     let simulated = Simulated::start(binary, folder, population).unwrap();
     let limits = Limits {
-        lease: Duration::from_secs(40),
         exposure_percent: 5.0,
         hard_cap_percent: 10.0,
         sync: Duration::from_mins(1),
@@ -124,7 +123,7 @@ fn world(folder: &Path) -> (Simulated, System) {
 }
 
 fn crowd(system: &System, simulated: &Simulated, before: &[AccountTruth]) -> Crowd {
-    let habits = Habits { window: 300, bulk: 20, askers: 2, dawdle: Duration::from_secs(10), patience: Duration::from_mins(2) };
+    let habits = Habits { window: 300, bulk: 20, askers: 2, dawdle: Duration::from_secs(15), patience: Duration::from_mins(2) };
     let needy = before.iter().filter(|account| account.email.starts_with("stranded.") || account.email.starts_with("lost."));
     let mut people: Vec<Person> =
         needy.map(|account| Person { email: account.email.clone(), account: account.id.clone(), fate: Fate::Enrols }).collect();
@@ -133,7 +132,8 @@ fn crowd(system: &System, simulated: &Simulated, before: &[AccountTruth]) -> Cro
         person.fate = match n % 50 {
             7 => Fate::Denied,
             17 | 37 => Fate::Cancels,
-            27 => Fate::NeverEnrols,
+            // Early, so that their leases run out while the others still come and go.
+            27 if n < NEEDY / 4 => Fate::NeverEnrols,
             _ => Fate::Enrols,
         };
     }
