@@ -33,6 +33,17 @@ pub enum Age {
     Newer,
 }
 
+impl Age {
+    /// How `version` compares with the one that is known.
+    pub fn of(version: u8, known: u8) -> Self {
+        match version.cmp(&known) {
+            std::cmp::Ordering::Less => Self::Older,
+            std::cmp::Ordering::Equal => Self::Same,
+            std::cmp::Ordering::Greater => Self::Newer,
+        }
+    }
+}
+
 /// What comes to a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Arrives {
@@ -47,7 +58,7 @@ pub enum Arrives {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Planned {
     /// The row as it now stands.
     pub row: CaseRow,

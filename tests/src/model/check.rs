@@ -51,19 +51,34 @@ pub struct Counterexample {
 impl Setup {
     /// Plays every interleaving, until a law breaks or all states were seen.
     pub fn check(self) -> Report {
-        self.check_with(2)
+        self.check_within(2, None)
     }
 
-    /// The same, in the order of distance from the beginning, so that the first counter-example is a shortest one.
-    pub fn check_in_order(self) -> Report {
-        self.check_with(1)
+    /// The same, and if a law breaks, the shortest way to break one.
+    pub fn check_shortest(self) -> Report {
+        let begun = Instant::now();
+        let mut shortest = self.clone().check_within(1, None);
+        while let Some(steps) = shortest.broken.iter().map(|broken| broken.steps.len()).min() {
+            // A way of n steps ends at depth n + 1, and what stands at the target depth is not looked at.
+            let shorter = self.clone().check_within(1, Some(steps + 1));
+            if shorter.broken.is_empty() {
+                break;
+            }
+            shortest = shorter;
+        }
+        Report { time: begun.elapsed(), ..shortest }
     }
 
-    fn check_with(self, threads: usize) -> Report {
+    fn check_within(self, threads: usize, depth: Option<usize>) -> Report {
         let begun = Instant::now();
         let name = self.to_string();
-        let checker =
-            Machine::new(self).checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+        let checker = Machine::new(self)
+            .checker()
+            .threads(threads)
+            .finish_when(HasDiscoveries::AnyFailures)
+            .target_max_depth(depth.unwrap_or(0)) // 0 stands for none
+            .spawn_bfs()
+            .join();
         let machine = checker.model();
         let faults = machine.tally.counts();
         let expected = machine.expected();

@@ -138,6 +138,8 @@ pub struct Outcome {
     pub lend_over: bool,
     /// The same of the return.
     pub return_over: bool,
+    /// The newest version that the lease has seen.
+    pub seen: i8,
     /// What was proved about versions.
     pub shown: Option<VersionShown>,
     /// The account must be leased again.
@@ -280,6 +282,7 @@ impl LeaseBook {
             told,
             lend_over: over(LEND),
             return_over: over(RETURN),
+            seen: newest_seen(decision.lease.as_ref()),
             shown: decision.shown,
             out_again: decision.alarms.contains(&Alarm::OutAgain),
             row: decision.lease.map_or(0, |lease| self.number(Kept { lease, attempts: live })),
@@ -374,6 +377,12 @@ impl Rows {
         self.numbers.insert(kept, row);
         row
     }
+}
+
+fn newest_seen(lease: Option<&Lease>) -> i8 {
+    let sight = lease.map(|lease| &lease.sight);
+    let seen = sight.and_then(|sight| sight.back_version.max(sight.out.as_ref().and_then(|out| out.version)));
+    seen.and_then(|version| i8::try_from(version.0).ok()).unwrap_or(0)
 }
 
 fn index(row: Row) -> usize {

@@ -61,11 +61,13 @@ impl Machine {
         self.setup.versions == super::place::Versions::Trusted
     }
 
-    /// Whether this kind of trouble may happen now.
+    /// Whether this kind of trouble may happen now. Where kinds are limited, each happens once in a run; crashes more often.
     pub fn may(&self, state: &State, kind: Fault) -> bool {
-        let room = self.setup.kinds_in_a_run.is_none_or(|most| state.faults.holds(kind) || state.faults.len() < most);
-        let alive = kind != Fault::Crash || self.setup.kinds_in_a_run.is_none() || state.crashes < self.setup.crashes;
-        self.setup.faults.holds(kind) && room && alive
+        let room = self.setup.kinds_in_a_run.is_none_or(|most| match kind {
+            Fault::Crash if state.faults.holds(kind) => state.crashes < self.setup.crashes,
+            _ => !state.faults.holds(kind) && state.faults.len() < most,
+        });
+        self.setup.faults.holds(kind) && room
     }
 
     /// Whether messages stay under way for ever.
@@ -314,7 +316,10 @@ impl Machine {
             look.begun -= 1;
         }
         // Decisions were made as of a moment that is over: they are made again.
-        state.held.clear();
+        while !state.held.is_empty() {
+            let held = state.held.remove(0);
+            self.give_up(state, held);
+        }
         state.looks.retain(|look| look.begun >= -scale.look);
     }
 
@@ -413,6 +418,7 @@ impl Machine {
             let looked_at = state.looks.iter().any(|look| usize::from(look.account) == number);
             if !open && !looked_at && account.past.is_empty() {
                 account.shown.version = 1;
+                account.floor = account.floor.min(1);
                 // What came too late has come, was found, and nothing of it can be seen any more.
                 account.beyond &= account.is_out() || !account.lends.is_empty();
             }
@@ -487,7 +493,8 @@ impl Machine {
         }
         for (number, lease) in state.leases[..self.setup.leases()].iter().enumerate() {
             if let Some(kept) = self.leases.kept(lease.row) {
-                let attempts: Vec<String> = kept.attempts.iter().map(|a| format!("{} {}", a.kind.name(), a.state.name())).collect();
+                let attempts: Vec<String> =
+                    kept.attempts.iter().map(|a| format!("{} {}", a.kind.name(), a.state.name())).collect();
                 rows.push(format!("lease {number}: {:?}; {}", super::lease_book::stage(&kept.lease), attempts.join(", ")));
             }
         }

@@ -45,15 +45,13 @@ pub enum Mutation {
     LendBeforeConfirmed,
     /// The home is wherever the account was seen.
     HomeUnchecked,
-    /// A lease opens on a read that could show the time of the account's lease before.
-    NoRestAfterEnd,
     /// Two coordinators write the same case without looking whether it changed meanwhile.
     NoRowVersion,
 }
 
 impl Mutation {
     /// Every one.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 17] = [
         Self::LeaseAfterMove,
         Self::CloseOnAccepted,
         Self::CloseOnStaleRead,
@@ -70,7 +68,6 @@ impl Mutation {
         Self::ReturnLeavesReadyUnguarded,
         Self::LendBeforeConfirmed,
         Self::HomeUnchecked,
-        Self::NoRestAfterEnd,
         Self::NoRowVersion,
     ];
 
@@ -81,6 +78,11 @@ impl Mutation {
                 let later = lease.home_version.map(|home| homeward_types::PlacementVersion(home.0 + 1));
                 let version = reading.version.max(later);
                 Event::Read { reading: Reading { version, ..reading.clone() }, trust: *trust }
+            }
+            (Self::IgnoreLateLent, Event::Read { reading, trust }, Some(lease))
+                if is_out(reading) && matches!(lease.state, State::Closing | State::Settling) =>
+            {
+                Event::Read { reading: Reading { place: Place::Nowhere, ..reading.clone() }, trust: *trust }
             }
             _ => event.clone(),
         }
@@ -109,9 +111,6 @@ impl Mutation {
             }
             (Self::NoTombstone, Event::ReturnAsked(_), None) => {
                 *decision = Decision { news: Some(News::Closed), ..Decision::default() };
-            }
-            (Self::IgnoreLateLent, Event::Read { reading, .. }, Some(State::Closing | State::Settling)) if is_out(reading) => {
-                *decision = Decision { lease: lease.cloned(), ..Decision::default() };
             }
             (
                 Self::ResendUnknownLend,

@@ -166,6 +166,8 @@ pub struct Account {
     pub returning: Option<Ticks>,
     /// When its newest lease ended, as long as a read could begin that shows the time before.
     pub ended: Option<Ticks>,
+    /// The newest version that a lease which is over has seen.
+    pub floor: i8,
     /// Homeward once lent it, so that the census may return it.
     pub was_lent: bool,
     /// Two persons released it.

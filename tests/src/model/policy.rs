@@ -111,7 +111,9 @@ impl Machine {
         }
         let ended = before.is_some_and(Stage::is_open) && after.is_some_and(|after| !after.is_open());
         if ended {
-            state.accounts[self.setup.account_of(lease)].ended = Some(0);
+            let account = &mut state.accounts[self.setup.account_of(lease)];
+            account.ended = Some(0);
+            account.floor = account.floor.max(outcome.seen);
         }
         if after == Some(Stage::Closed(End::Released)) {
             state.accounts[self.setup.account_of(lease)].released = true;
@@ -196,7 +198,8 @@ impl Machine {
         // A read that could show the time of an earlier lease is none to begin a lease with.
         let ended = state.accounts[usize::from(look.account)].ended;
         let too_soon = ended.is_some_and(|ended| look.begun < ended + self.setup.scale.read_lag);
-        let busy = busy || (too_soon && self.setup.mutation != Some(Mutation::NoRestAfterEnd));
+        let busy = busy || (too_soon && self.setup.rest);
+        let floor = if self.setup.floor { state.accounts[usize::from(look.account)].floor } else { 0 };
         let verdict = self.verdicts.of(seen.place, busy, state.accounts[usize::from(look.account)].released);
         let happening = if not_after <= 0 {
             Happening::LendRefused(Refusal::Expired)
@@ -204,7 +207,7 @@ impl Machine {
             Happening::LendRefused(Refusal::Busy)
         } else {
             match verdict {
-                Ok(()) => Happening::LendAccepted { seen, not_after },
+                Ok(()) => Happening::LendAccepted { seen: Shown { version: seen.version.max(floor), ..seen }, not_after },
                 Err(Refusal::Changed) if unchecked => Happening::LendAccepted { seen, not_after },
                 Err(refusal) => Happening::LendRefused(refusal),
             }
@@ -257,7 +260,8 @@ impl Machine {
     }
 
     fn unguarded(&self, state: &State, lease: usize) -> bool {
-        self.leases.facts(state.leases[lease].row).lend_ready && state.accounts[self.setup.account_of(lease)].lends.is_empty()
+        let facts = self.leases.facts(state.leases[lease].row);
+        facts.lend_ready && facts.stage != Some(Stage::Opening) && state.accounts[self.setup.account_of(lease)].lends.is_empty()
     }
 
     fn mark(&self, state: &mut State, lease: usize, kind: Kind) {
@@ -269,6 +273,10 @@ impl Machine {
                     state.broken = Some(Law::LeaseFirst);
                 }
                 let until = facts.may_lend.unwrap_or(self.setup.scale.claim) + self.setup.scale.late_limit;
+                if state.accounts[account].lends.iter().any(|lend| usize::from(lend.lease) == lease) {
+                    state.broken = Some(Law::OneLend);
+                    return;
+                }
                 state.accounts[account].lends.push(Effect { lease: small(lease), until: Some(until) });
                 if facts.may_lend.is_none() {
                     return;

@@ -1,14 +1,14 @@
 //! Recovery around its decisions: news that arrives, coordinators that write, commands that go out.
 
 use super::action::Action;
-use super::case_book::{Age, Arrives, CaseStep};
+use super::case_book::{Age, Arrives, CaseStep, Planned};
 use super::fault::Fault;
 use super::law::Law;
 use super::lease_book::Stage;
 use super::machine::{Machine, small};
 use super::mutation::Mutation;
 use super::setup::Recovery;
-use super::state::{Case, Held, News, State};
+use super::state::{Case, Held, News, State, What};
 
 impl Machine {
     /// One open recovery an account: the next begins when the one before is over.
@@ -68,8 +68,9 @@ impl Machine {
             let over = one.row > 0 && self.cases.facts(one.row).knows_end;
             one.news.retain(|news| news.version > known && !over);
         }
-        let held = state.held.iter().filter(|held| usize::from(held.case) == case).filter_map(|held| held.news);
-        let mut versions: Vec<u8> = one.news.iter().map(|news| news.version).chain(held.map(|news| news.version)).collect();
+        let held = state.held.iter().filter(|held| usize::from(held.case) == case);
+        let held = held.flat_map(|held| [Some(held.from.1), held.what.news().map(|news| news.version)]).flatten();
+        let mut versions: Vec<u8> = one.news.iter().map(|news| news.version).chain(held).collect();
         versions.extend([known, state.leases[case].version]);
         versions.retain(|version| *version > 0);
         versions.sort_unstable();
@@ -81,7 +82,8 @@ impl Machine {
             news.version = rank(news.version);
         }
         for held in state.held.as_mut_slice().iter_mut().filter(|held| usize::from(held.case) == case) {
-            if let Some(news) = &mut held.news {
+            held.from.1 = rank(held.from.1);
+            if let What::News(news) = &mut held.what {
                 news.version = rank(news.version);
             }
         }
@@ -93,10 +95,13 @@ impl Machine {
     }
 
     /// Something arrives at a case: a coordinator decides on the row as it is, and writes at once or later.
-    fn arrives(&self, state: &mut State, case: usize, arrives: Arrives, news: Option<News>) {
-        let from = state.cases[case].row;
-        let planned = self.cases.plan(from, arrives);
-        let held = Held { case: small(case), from, arrives, news, planned };
+    fn arrives(&self, state: &mut State, case: usize, what: What) {
+        let held = Held {
+            case: small(case),
+            what,
+            from: (state.cases[case].row, state.cases[case].known),
+            planned: self.decided(state, case, what),
+        };
         if self.setup.coordinators == 0 {
             self.write(state, held);
         } else {
@@ -104,32 +109,47 @@ impl Machine {
         }
     }
 
+    /// What production's `plan` says about it now.
+    fn decided(&self, state: &State, case: usize, what: What) -> Planned {
+        let one = &state.cases[case];
+        let arrives = match what {
+            What::Tick => Arrives::Tick,
+            What::Cancelled => Arrives::Cancelled,
+            What::Enrolled => Arrives::Enrolled,
+            What::News(news) => {
+                let due = self.leases.facts(state.leases[case].row).due;
+                Arrives::News(Age::of(news.version, one.known), news.stage, due)
+            }
+        };
+        self.cases.plan(one.row, arrives)
+    }
+
     /// The transaction's end: the row is written if it is as it was read, with the commands that it asks for.
-    fn write(&self, state: &mut State, held: Held) {
+    fn write(&self, state: &mut State, mut held: Held) {
         let case = usize::from(held.case);
-        if state.cases[case].row != held.from && self.setup.mutation != Some(Mutation::NoRowVersion) {
+        if (state.cases[case].row, state.cases[case].known) != held.from && self.setup.mutation != Some(Mutation::NoRowVersion) {
             // Somebody was faster: it is decided again on what is there now.
-            let planned = self.cases.plan(state.cases[case].row, held.arrives);
-            self.write(state, Held { from: state.cases[case].row, planned, ..held });
-            return;
+            held.planned = self.decided(state, case, held.what);
         }
-        let leaving = self.cases.facts(state.cases[case].row).is_leaving && !self.cases.facts(state.cases[case].row).knows_end;
+        let before = self.cases.facts(state.cases[case].row);
         let one = &mut state.cases[case];
         one.row = held.planned.row;
         one.lend |= held.planned.lend;
         one.bring_home |= held.planned.bring_home;
-        let Some(news) = held.news else { return };
+        let What::News(news) = held.what else { return };
         if news.version < one.known && held.planned.changed {
             state.broken = Some(Law::NewsForward);
         }
-        if news.version > one.known && news.stage == Stage::Active && leaving && !one.bring_home {
+        let late = news.version > one.known && news.stage == Stage::Active;
+        if late && before.is_leaving && !before.knows_end && !one.bring_home {
             state.broken = Some(Law::LateLentAsksReturn);
         }
-        one.known = if held.planned.changed { news.version } else { one.known };
+        if held.planned.changed {
+            one.known = news.version;
+        }
     }
 
     fn news_arrives(&self, state: &mut State, case: usize, nth: usize, again: bool) {
-        let known = state.cases[case].known;
         let news = if again {
             self.trouble(state, Fault::Duplicate);
             state.cases[case].news.as_slice()[nth]
@@ -139,13 +159,16 @@ impl Machine {
         if nth > 0 {
             self.trouble(state, Fault::Reorder);
         }
-        let age = match news.version.cmp(&known) {
-            std::cmp::Ordering::Less => Age::Older,
-            std::cmp::Ordering::Equal => Age::Same,
-            std::cmp::Ordering::Greater => Age::Newer,
-        };
-        let due = self.leases.facts(state.leases[case].row).due;
-        self.arrives(state, case, Arrives::News(age, news.stage, due), Some(news));
+        self.arrives(state, case, What::News(news));
+    }
+
+    /// A decision is not written. What it was about was never acknowledged, and comes again.
+    pub fn give_up(&self, state: &mut State, held: Held) {
+        let What::News(news) = held.what else { return };
+        let all = &mut state.cases[usize::from(held.case)].news;
+        if !all.iter().any(|other| other.version == news.version) {
+            all.insert(news);
+        }
     }
 
     /// A step of recovery, or of the broker.
@@ -165,9 +188,9 @@ impl Machine {
                 self.trouble(state, Fault::Loss);
                 state.cases[usize::from(case)].news.remove(usize::from(nth));
             }
-            Action::CaseTick(case) => self.arrives(state, usize::from(case), Arrives::Tick, None),
-            Action::Cancel(case) => self.arrives(state, usize::from(case), Arrives::Cancelled, None),
-            Action::Enrol(case) => self.arrives(state, usize::from(case), Arrives::Enrolled, None),
+            Action::CaseTick(case) => self.arrives(state, usize::from(case), What::Tick),
+            Action::Cancel(case) => self.arrives(state, usize::from(case), What::Cancelled),
+            Action::Enrol(case) => self.arrives(state, usize::from(case), What::Enrolled),
             Action::Write(nth) => {
                 let held = state.held.remove(usize::from(nth));
                 self.write(state, held);
@@ -175,13 +198,7 @@ impl Machine {
             Action::CoordinatorDies(nth) => {
                 self.trouble(state, Fault::Crash);
                 let held = state.held.remove(usize::from(nth));
-                // It was never acknowledged: it comes again.
-                if let Some(news) = held.news {
-                    let all = &mut state.cases[usize::from(held.case)].news;
-                    if !all.iter().any(|other| other.version == news.version) {
-                        all.insert(news);
-                    }
-                }
+                self.give_up(state, held);
             }
             _ => {}
         }

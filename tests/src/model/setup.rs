@@ -28,11 +28,15 @@ pub struct Setup {
     pub network: Network,
     /// Who asks for lends and returns.
     pub recovery: Recovery,
+    /// A lease does not open on a read that could show the time of the account's lease before.
+    pub rest: bool,
+    /// A lease takes for its home's version at least what the account's leases before have seen.
+    pub floor: bool,
     /// What may go wrong.
     pub faults: Faults,
-    /// How many kinds may go wrong in one run; `None`: all of them, as often as they like.
+    /// How many kinds may go wrong in one run, each once; `None`: all of them, as often as they like.
     pub kinds_in_a_run: Option<u32>,
-    /// How many crashes there may be in one run, where kinds are limited.
+    /// How often processes may crash in one run, where kinds are limited.
     pub crashes: u8,
     /// What persons do.
     pub persons: Persons,
@@ -103,6 +107,8 @@ impl Setup {
             versions,
             network: Network::Forever,
             recovery: Recovery::Saga,
+            rest: true,
+            floor: false,
             faults: Faults::ALL,
             kinds_in_a_run: None,
             crashes: 2,

@@ -2,7 +2,7 @@
 
 use homeward_policy::lease::Kind;
 
-use super::case_book::{Arrives, CaseRow, Planned};
+use super::case_book::{CaseRow, Planned};
 use super::fault::Faults;
 use super::few::Few;
 use super::law::Law;
@@ -135,28 +135,38 @@ pub enum Why {
 }
 
 /// A decision that a coordinator has made on the row that it read, and not written yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Held {
     /// The case.
     pub case: u8,
-    /// The row as it was read.
-    pub from: CaseRow,
-    /// What arrived.
-    pub arrives: Arrives,
-    /// The news that arrived, if it was news.
-    pub news: Option<News>,
+    /// What it is about.
+    pub what: What,
+    /// The row as it was read, and the version that it knew.
+    pub from: (CaseRow, u8),
     /// What is to be written.
     pub planned: Planned,
 }
 
-impl Default for Held {
-    fn default() -> Self {
-        Self {
-            case: 0,
-            from: 0,
-            arrives: Arrives::Tick,
-            news: None,
-            planned: Planned { row: 0, changed: false, lend: false, bring_home: false },
+/// What a coordinator decides about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum What {
+    /// What is due.
+    #[default]
+    Tick,
+    /// A person cancels.
+    Cancelled,
+    /// The user set up a new factor.
+    Enrolled,
+    /// News of the lease.
+    News(News),
+}
+
+impl What {
+    /// The news, if it is some.
+    pub fn news(self) -> Option<News> {
+        match self {
+            Self::News(news) => Some(news),
+            Self::Tick | Self::Cancelled | Self::Enrolled => None,
         }
     }
 }
