@@ -1,6 +1,6 @@
 //! How many unary calls a second pass over gRPC in memory and over TCP, with token, deadline and spans as in a process.
 //!
-//! `cargo run --release -p homeward-chassis --example throughput`
+//! `cargo run --release -p homeward-chassis --example calls`
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
