@@ -49,6 +49,25 @@ impl Mailbox {
         Ok(self.names()?.into_iter().find(|name| name.starts_with(head)).map(|name| self.0.join(name)))
     }
 
+    /// The letter about `recovery` of this kind, or `None` once one of the `other` kind is there without it.
+    pub async fn wait_for_first(&self, recovery: &str, kind: &str, other: &str) -> anyhow::Result<Option<Letter>> {
+        let began = Instant::now();
+        loop {
+            // In this order: a letter of the first kind is always written before one of the other.
+            let other_is_there = self.find(&format!("{recovery}.{other}"))?.is_some();
+            if let Some(path) = self.find(&format!("{recovery}.{kind}"))? {
+                return Letter::read(&path).map(Some);
+            }
+            if other_is_there {
+                return Ok(None);
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("neither {kind} nor {other} about {recovery} came within {PATIENCE:?}; there are {:?}", self.names()?);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The letter in the file of this name.
     pub fn open(&self, name: &str) -> anyhow::Result<Letter> {
         Letter::read(&self.0.join(name))

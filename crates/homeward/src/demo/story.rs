@@ -64,7 +64,7 @@ pub async fn play(stage: &Stage, demo: &Demo) -> Result<Played, Failure> {
 
 async fn helped(stage: &Stage, user: Person) -> Result<Played, Failure> {
     let recovery = until_approved(stage, user, user.email).await?;
-    reset_if_needed(stage, user, &recovery).await?;
+    reset_if_needed(stage, &recovery).await?;
     sign_in(stage, user, &recovery).await?;
     ended(stage, user, &recovery, "enrolled").await
 }
@@ -108,7 +108,7 @@ async fn wrong_profile(stage: &Stage) -> Result<Played, Failure> {
     let problem = refused.first().and_then(|result| result.problem.as_ref()).context("a look-alike was accepted")?;
     stage.timeline.line(HELP_DESK, &format!("asks all the same, and is refused: {}", problem.message));
     let recovery = until_approved(stage, user, user.id).await?;
-    reset_if_needed(stage, user, &recovery).await?;
+    reset_if_needed(stage, &recovery).await?;
     sign_in(stage, user, &recovery).await?;
     ended(stage, user, &recovery, "enrolled").await
 }
@@ -180,12 +180,9 @@ async fn until_approved(stage: &Stage, user: Person, query: &str) -> Result<Stri
     Ok(recovery)
 }
 
-/// The human step, where there is a factor to remove.
-async fn reset_if_needed(stage: &Stage, user: Person, recovery: &str) -> Result<(), Failure> {
-    if !stage.simulator.truth().account(user.id).is_some_and(|account| account.factor) {
-        return Ok(());
-    }
-    let letter = stage.mailbox.wait_for(recovery, "reset_needed").await?;
+/// The human step, where there is a factor to remove: the letter that comes first tells.
+async fn reset_if_needed(stage: &Stage, recovery: &str) -> Result<(), Failure> {
+    let Some(letter) = stage.mailbox.wait_for_first(recovery, "reset_needed", "invitation").await? else { return Ok(()) };
     stage.browser.reset_factor(&letter).await?;
     stage.timeline.line(ADMINISTRATOR, "follows the letter's link: the reset button is there now; presses it");
     stage.help_desk.confirm_reset(recovery).await?;
