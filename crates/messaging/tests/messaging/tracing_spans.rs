@@ -33,6 +33,8 @@ async fn a_consumer_span_is_a_child_of_the_messages_context_and_the_parent_of_wh
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    // While tracing knows of one subscriber only, a call site that another test's thread meets first is switched off for all.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
 
     let fresh = memory().await;
