@@ -3,12 +3,15 @@
 #
 #   deploy/local/servers.sh up [DIR]     start what is not running; DIR/env then holds the addresses to export
 #   deploy/local/servers.sh down DIR     stop what `up` started there, and nothing else
+#   deploy/local/servers.sh ports DIR    only choose the ports that `up` will take, and write them to DIR/ports
 #
 # DIR defaults to a new folder in the temporary directory. Started again on the same DIR, the servers keep their data
 # and their ports, so a test may kill one (DIR/*.process: pid and birth) and call `up` again. Missing packages are installed with apt (as root, or through sudo); no service of the system starts.
 #
 #   HOMEWARD_DURABLE=1   write through to the disk (fsync, full_page_writes, synchronous_commit); for crash tests and
 #                        benchmarks. Off by default: these servers then forget on a power cut, and are faster.
+#   HOMEWARD_PREPARED=D  take certificates, passwords and users from the folder D that deploy/prepare.sh made: both servers
+#                        then speak TLS only and ask for a password. Off by default: plain text, trusted on loopback.
 set -euo pipefail
 
 # Below 32768, where the system takes ports for outgoing connections: one of those could hold ours after a restart.
@@ -141,15 +144,16 @@ start_postgres() {
   local as_postgres=() # it refuses to run as root
   if ((EUID == 0)); then as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups env "HOME=$DIR/postgres"); fi
   local settings=(-c max_connections=400 -c shared_buffers=128MB -c "unix_socket_directories=$DIR/postgres")
-  local init=()
+  local init=(-A trust)
+  mkdir -p "$DIR/postgres"
+  ((EUID != 0)) || chown postgres: "$DIR/postgres"
+  if [[ -n ${HOMEWARD_PREPARED:-} ]]; then postgres_with_tls; fi
   if [[ -z ${HOMEWARD_DURABLE:-} ]]; then
     settings+=(-c fsync=off -c full_page_writes=off -c synchronous_commit=off)
     init+=(--no-sync)
   fi
-  mkdir -p "$DIR/postgres"
-  ((EUID != 0)) || chown postgres: "$DIR/postgres"
   if [[ ! -f $DIR/postgres/data/PG_VERSION ]]; then
-    "${as_postgres[@]}" "$PG/initdb" -D "$DIR/postgres/data" -U homeward -A trust -E UTF8 --locale=C.UTF-8 --no-instructions \
+    "${as_postgres[@]}" "$PG/initdb" -D "$DIR/postgres/data" -U homeward -E UTF8 --locale=C.UTF-8 --no-instructions \
       "${init[@]}" >"$DIR/postgres.log" 2>&1 || die "initdb failed: $(tail -n 5 "$DIR/postgres.log")"
   fi
   # In a session of its own, so that Ctrl-C reaches only the script, which then stops it in order.
@@ -158,12 +162,41 @@ start_postgres() {
   remember postgres $!
 }
 
+postgres_with_tls() { # adds to settings and init; the server reads keys and passwords as its own user
+  local from=$HOMEWARD_PREPARED/postgres to=$DIR/postgres/prepared each
+  local mine=(install -m 600)
+  ((EUID != 0)) || mine+=(-o postgres)
+  mkdir -p "$to"
+  for each in certificate.pem key.pem passwords/superuser; do "${mine[@]}" "$from/$each" "$to/${each##*/}"; done
+  "${mine[@]}" "$(dirname "${BASH_SOURCE[0]}")/../postgres/pg_hba.conf" "$to/pg_hba.conf"
+  ((EUID != 0)) || chown postgres: "$to"
+  settings+=(-c ssl=on -c "ssl_cert_file=$to/certificate.pem" -c "ssl_key_file=$to/key.pem" -c "hba_file=$to/pg_hba.conf")
+  init=(-A scram-sha-256 "--pwfile=$to/superuser")
+}
+
 # ---------------------------------------------------------------- RabbitMQ
+
+rabbitmq_listeners() {
+  if [[ -z ${HOMEWARD_PREPARED:-} ]]; then
+    echo "listeners.tcp.1 = 127.0.0.1:$AMQP_PORT"
+    return
+  fi
+  cat <<CONF
+listeners.tcp = none
+listeners.ssl.1 = 127.0.0.1:$AMQP_PORT
+ssl_options.cacertfile = $HOMEWARD_PREPARED/rabbitmq/ca.pem
+ssl_options.certfile = $HOMEWARD_PREPARED/rabbitmq/certificate.pem
+ssl_options.keyfile = $HOMEWARD_PREPARED/rabbitmq/key.pem
+ssl_options.versions.1 = tlsv1.3
+ssl_options.versions.2 = tlsv1.2
+load_definitions = $HOMEWARD_PREPARED/rabbitmq/definitions.json
+CONF
+}
 
 write_rabbitmq_settings() {
   mkdir -p "$DIR/rabbitmq/home"
   cat >"$DIR/rabbitmq/rabbitmq.conf" <<CONF
-listeners.tcp.1 = 127.0.0.1:$AMQP_PORT
+$(rabbitmq_listeners)
 management.tcp.ip = 127.0.0.1
 management.tcp.port = $MANAGEMENT_PORT
 log.console = true
@@ -206,6 +239,12 @@ start_rabbitmq() {
 }
 
 amqp_answers() { # a broker that is ready answers the protocol header with its first frame
+  if [[ -n ${HOMEWARD_PREPARED:-} ]]; then
+    local frame
+    frame=$({ printf 'AMQP\0\0\011\001'; sleep 0.5; } | timeout 5 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$AMQP_PORT" 2>/dev/null | head -c 9 | tr -d '\0')
+    [[ -n $frame ]]
+    return
+  fi
   (
     exec 3<>"/dev/tcp/127.0.0.1/$AMQP_PORT" || exit 1
     printf 'AMQP\0\0\011\001' >&3
@@ -224,8 +263,7 @@ management_answers() {
 
 # ---------------------------------------------------------------- commands
 
-up() {
-  install_missing
+open_folder() { # sets DIR, takes the lock, and chooses the ports
   DIR=${1:-$(mktemp -d "${TMPDIR:-/tmp}/homeward-servers.XXXXXX")}
   mkdir -p "$DIR"
   DIR=$(cd "$DIR" && pwd)
@@ -234,6 +272,11 @@ up() {
   exec 9>"${TMPDIR:-/tmp}/homeward-servers.$EUID.lock"
   flock 9
   choose_ports
+}
+
+up() {
+  install_missing
+  open_folder "${1:-}"
   PG=$(find_postgres) || die "PostgreSQL is installed, but its programs are neither in /usr/lib/postgresql nor in PATH"
   [[ -x $RABBITMQ ]] || die "RabbitMQ is installed, but not as $RABBITMQ"
   start_postgres
@@ -243,6 +286,10 @@ up() {
   remember rabbitmq "$(<"$DIR/rabbitmq/pid")" # until now its starter, from here the broker itself
   wait_until "RabbitMQ's management" rabbitmq management_answers
   exec 9>&-
+  if [[ -n ${HOMEWARD_PREPARED:-} ]]; then
+    echo "PostgreSQL on $POSTGRES_PORT, RabbitMQ on $AMQP_PORT, both with TLS"
+    return
+  fi
   cat >"$DIR/env" <<ENV
 export HOMEWARD_TEST_POSTGRES=postgres://homeward@127.0.0.1:$POSTGRES_PORT/postgres
 export HOMEWARD_TEST_AMQP=amqp://guest:guest@127.0.0.1:$AMQP_PORT
@@ -264,5 +311,6 @@ down() {
 case ${1:-} in
   up) up "${2:-}" ;;
   down) down "${2:-}" ;;
-  *) die "usage: servers.sh up [DIR] | servers.sh down DIR" ;;
+  ports) open_folder "${2:?ports needs a folder}" ;;
+  *) die "usage: servers.sh up [DIR] | servers.sh down DIR | servers.sh ports DIR" ;;
 esac
