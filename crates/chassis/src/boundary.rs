@@ -5,16 +5,21 @@
 //!
 //! The record has one line for each moment of a boundary, `<boundary> <state> begin` and `<boundary> <state> end`. The
 //! second file, if there is one, asks for halts: while `commit lend begin` stands in it as a line, whatever enters
-//! `commit` in the state `lend` writes `commit lend begin halt` to the record and stands still for ever, before the
-//! effect; with `commit lend end`, after it. A batch names its states with `+` between them, and halts for each of them.
+//! `commit` in the state `lend` writes `commit lend begin halt` to the record and stands still, before the effect; with
+//! `commit lend end`, after it. A batch names its states with `+` between them, and halts for each of them. It goes on
+//! when the line is taken out of the file, as a paused worker does.
 
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::config;
+
+/// How often what stands still looks whether it is to go on.
+const LOOK: Duration = Duration::from_millis(5);
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
@@ -99,8 +104,8 @@ impl Open {
         self.write(moment);
         if self.listener.asks_for_halt(self.name, &self.state, moment) {
             self.write(&format!("{moment} halt"));
-            loop {
-                std::thread::park();
+            while self.listener.asks_for_halt(self.name, &self.state, moment) {
+                std::thread::park_timeout(LOOK);
             }
         }
     }

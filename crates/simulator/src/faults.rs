@@ -1,6 +1,7 @@
 //! Faults on demand and by chance: what to break, where, how often; and how often it really broke.
 
 mod kind;
+mod storm;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::timeline::Moment;
 
 pub use kind::{Fault, FaultKind};
+pub use storm::Storm;
 
 /// A fault as it stands: how often it fired.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

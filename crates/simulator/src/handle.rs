@@ -77,6 +77,12 @@ impl Truth {
         self.sim.faults.all()
     }
 
+    /// Lets everything take effect at once that was accepted and is not done yet, however late a fault made it. The answer
+    /// is how many parts of tasks that were.
+    pub fn land(&self) -> usize {
+        self.sim.organisation().land()
+    }
+
     /// Changes an account behind the product's back.
     ///
     /// # Errors

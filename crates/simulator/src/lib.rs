@@ -20,7 +20,7 @@
 //! | `GET /truth/log?since=&limit=&account=` | [`Effect`]s |
 //! | `GET /calls` | [`CallCount`]s |
 //! | `GET /faults`, `POST /faults` with a [`Fault`] or a list, `DELETE /faults[/{number}]` | [`FaultState`]s |
-//! | `POST /faults/chaos` | sets what [`Chaos`] asks for |
+//! | `POST /faults/chaos`, `POST /faults/storm` | sets what [`Chaos`] or a [`Storm`] asks for |
 //! | `POST /accounts/{id}/{change}` | a [`Drift`]: `rename`, `email`, `swap-email`, `suspend`, `restore`, `deactivate`, `reactivate`, `delete`, `unclaim`, `claim`, `move`, `factor`, `token`, `administrator` |
 //! | `GET /policies`, `POST /policies/{id}/delete`, `POST /policies/{id}/demand` | [`PolicyRecord`]s |
 //! | `POST /keys/{label}/revoke` | |
@@ -63,7 +63,7 @@ pub use account::{Claim, Membership, Source, Status, Token};
 pub use config::{Lateness, SHORT_PROFILE, SimulatorConfig};
 pub use control::{Chaos, Info};
 pub use effect::{Cause, Effect, Fact};
-pub use faults::{Fault, FaultKind, FaultState};
+pub use faults::{Fault, FaultKind, FaultState, Storm};
 pub use handle::Truth;
 pub use http::{ENDPOINTS, Endpoint, Family, Scope, UNKNOWN};
 pub use keys::ApiKey;

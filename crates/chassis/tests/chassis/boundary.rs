@@ -1,6 +1,7 @@
 //! The crash boundary, recorded and halted at. The record belongs to the process, so this is the one test that turns it on.
 
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use homeward_chassis::boundary;
@@ -12,8 +13,8 @@ fn a_boundary_shows_what_is_in_progress_and_what_has_ended_and_halts_where_it_is
     assert_eq!(unrecorded, 2);
 
     let folder = tempfile::tempdir().unwrap();
-    let (file, halts) = (folder.path().join("boundaries"), folder.path().join("halts"));
-    listen(&file, Some(halts.clone())).unwrap();
+    let (file, halts_file) = (folder.path().join("boundaries"), folder.path().join("halts"));
+    listen(&file, Some(halts_file.clone())).unwrap();
     assert!(record_to(&file).is_err());
     let lines = || std::fs::read_to_string(&file).unwrap();
 
@@ -34,21 +35,28 @@ fn a_boundary_shows_what_is_in_progress_and_what_has_ended_and_halts_where_it_is
     assert!(lines().ends_with("provider 7 begin\nprovider 7 end\n"));
 
     // Other boundaries, other states, other moments go on.
-    std::fs::write(&halts, "commit close begin\nprovider lend begin\ncommit lend end\n").unwrap();
+    std::fs::write(&halts_file, "commit close begin\nprovider lend begin\ncommit lend end\n").unwrap();
     boundary!("publish", "close", ());
     boundary!("commit", "closed", ());
     boundary!("provider", "lend-and-more", ());
-    halts_for_ever(
+    let first = halts(
         &file,
         "commit invite+close+closed begin halt\n",
         |effect| boundary!("commit", "invite+close+closed", effect()),
         false,
     );
-    halts_for_ever(&file, "commit lend end halt\n", |effect| boundary!("commit", "lend", effect()), true);
+    let second = halts(&file, "commit lend end halt\n", |effect| boundary!("commit", "lend", effect()), true);
+    // Whoever stands still goes on as soon as nothing asks for it any more.
+    std::fs::write(halts_file, "").unwrap();
+    for gone_on in [first, second] {
+        let went = gone_on.recv_timeout(Duration::from_secs(10));
+        assert_eq!(went, Err(std::sync::mpsc::RecvTimeoutError::Disconnected), "it still stands still");
+    }
 }
 
 /// Runs `work` on a thread that must write `last` to the record and go no further; `after` says whether its effect was had.
-fn halts_for_ever(record: &Path, last: &str, work: impl FnOnce(&dyn Fn()) + Send + 'static, after: bool) {
+/// What is given back ends when the thread has gone on after all.
+fn halts(record: &Path, last: &str, work: impl FnOnce(&dyn Fn()) + Send + 'static, after: bool) -> Receiver<()> {
     let (effect, had) = std::sync::mpsc::channel();
     let (alive, gone_on) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
@@ -63,6 +71,7 @@ fn halts_for_ever(record: &Path, last: &str, work: impl FnOnce(&dyn Fn()) + Send
     assert_eq!(had.try_recv().is_ok(), after, "{last}");
     let waited = gone_on.recv_timeout(Duration::from_millis(50));
     assert_eq!(waited, Err(std::sync::mpsc::RecvTimeoutError::Timeout), "it went on after {last}");
+    gone_on
 }
 
 fn unreachable() -> &'static str {

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::faults::Fault;
+use crate::faults::{Fault, Storm};
 use crate::state::Sim;
 
 pub(super) async fn list(State(sim): State<Sim>) -> Response {
@@ -26,9 +26,7 @@ pub(super) async fn set(State(sim): State<Sim>, Json(body): Json<serde_json::Val
     if let Some(fault) = faults.iter().find(|fault| !(0.0..=1.0).contains(&fault.probability)) {
         return super::refuse(StatusCode::BAD_REQUEST, format!("probability {} is not between 0 and 1", fault.probability));
     }
-    let now = sim.now();
-    let numbers: Vec<u64> = faults.into_iter().map(|fault| sim.faults.set(fault, now)).collect();
-    Json(json!({ "numbers": numbers })).into_response()
+    set_all(&sim, faults)
 }
 
 /// The chaos profile as it is asked for.
@@ -45,8 +43,18 @@ pub(super) async fn chaos(State(sim): State<Sim>, Json(chaos): Json<Chaos>) -> R
     if !(0.0..=1.0).contains(&chaos.probability) {
         return super::refuse(StatusCode::BAD_REQUEST, "probability is not between 0 and 1");
     }
+    set_all(&sim, Fault::chaos(chaos.probability, Duration::from_millis(chaos.late_ms)))
+}
+
+pub(super) async fn storm(State(sim): State<Sim>, Json(storm): Json<Storm>) -> Response {
+    if !(0.0..=1.0).contains(&storm.probability) {
+        return super::refuse(StatusCode::BAD_REQUEST, "probability is not between 0 and 1");
+    }
+    set_all(&sim, storm.faults())
+}
+
+fn set_all(sim: &Sim, faults: Vec<Fault>) -> Response {
     let now = sim.now();
-    let faults = Fault::chaos(chaos.probability, Duration::from_millis(chaos.late_ms));
     let numbers: Vec<u64> = faults.into_iter().map(|fault| sim.faults.set(fault, now)).collect();
     Json(json!({ "numbers": numbers })).into_response()
 }

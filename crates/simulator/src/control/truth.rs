@@ -107,6 +107,11 @@ pub(super) async fn log(State(sim): State<Sim>, Query(query): Query<LogQuery>) -
     Json(all.filter(|effect| effect.account == account).take(limit).collect::<Vec<_>>()).into_response()
 }
 
+/// Whatever was accepted and is not done yet takes effect now.
+pub(super) async fn land(State(sim): State<Sim>) -> Response {
+    Json(serde_json::json!({ "landed": sim.organisation().land() })).into_response()
+}
+
 pub(super) async fn calls(State(sim): State<Sim>) -> Response {
     Json(sim.calls()).into_response()
 }

@@ -20,7 +20,7 @@ pub(super) async fn keys(State(sim): State<Sim>, Path(org): Path<String>) -> Ans
 
 fn value(record: &KeyRecord) -> Value {
     json!({
-        "id": record.id, "name": record.key.label, "keyType": "CLOUD_ADMIN", "scopes": record.key.scopes,
+        "id": record.id, "label": record.key.label, "keyType": "CLOUD_ADMIN", "scopes": record.key.scopes,
         "createdAt": timestamp(record.made).to_rfc3339(), "expiresAt": timestamp(record.expires).to_rfc3339(),
         "createdBy": { "id": ADMINISTRATOR.id, "name": ADMINISTRATOR.name },
     })

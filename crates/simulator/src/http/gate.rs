@@ -42,7 +42,12 @@ pub(super) async fn gate(State(sim): State<Sim>, path: MatchedPath, request: Req
         return answer::gateway(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
     };
     let mut counted = Counted { sim: &sim, call: endpoint.call, status: 0 };
-    let response = pass(&sim, endpoint, request, next).await;
+    let mut response = pass(&sim, endpoint, request, next).await;
+    // The provider's own clock, which need not be that of the machine.
+    let date = timestamp(sim.now()).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(header::DATE, date);
+    }
     if response.extensions().get::<Cut>().is_none() {
         counted.status = response.status().as_u16();
     }

@@ -138,6 +138,16 @@ impl Organisation {
         }
     }
 
+    /// Everything that was accepted and is not done yet takes effect now. The answer is how many parts of tasks that were.
+    pub(crate) fn land(&mut self) -> usize {
+        let pending = std::mem::take(&mut self.pending);
+        let parts = pending.len();
+        for part in pending.into_values() {
+            self.take_effect(self.now, part);
+        }
+        parts
+    }
+
     /// A part of a task takes effect at `at`.
     pub(super) fn take_effect(&mut self, at: Moment, pending: PendingMove) {
         let cause = Cause::Task { id: pending.task.to_string() };

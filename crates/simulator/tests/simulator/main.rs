@@ -14,5 +14,6 @@ mod moves;
 mod people;
 mod scale;
 mod search;
+mod storm;
 mod story;
 mod world;
