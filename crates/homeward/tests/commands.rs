@@ -1,6 +1,7 @@
 //! Every command that the README names is one that the program takes.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -103,4 +104,74 @@ fn every_story_of_the_readme_exists() {
 #[test]
 fn a_command_that_does_not_exist_is_told_apart() {
     assert_eq!(run(&["diagnoze".into()]).0, Some(USAGE));
+}
+
+/// The rows of `docs/settings.md`: key and what the last column begins with between backticks, if it does.
+fn documented() -> BTreeMap<String, Option<String>> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let (key, rest) = row.split_once('`').unwrap();
+        let default = rest.trim_end_matches('|').rsplit('|').next().unwrap().trim();
+        let default = default.strip_prefix('`').map(|rest| rest.split('`').next().unwrap_or_default().to_owned());
+        (key.to_owned(), default)
+    })
+    .collect()
+}
+
+/// Every key with its value; entries of a list share one key, and what people name themselves ends it.
+fn flattened(prefix: &str, value: &toml::Value, into: &mut BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) if prefix != "organisations.policies" => {
+            for (key, value) in table {
+                let separator = if prefix.is_empty() { "" } else { "." };
+                flattened(&format!("{prefix}{separator}{key}"), value, into);
+            }
+        }
+        toml::Value::Array(list) if list.iter().any(toml::Value::is_table) => {
+            list.iter().for_each(|value| flattened(prefix, value, into));
+        }
+        toml::Value::String(text) => drop(into.insert(prefix.to_owned(), text.clone())),
+        other => drop(into.insert(prefix.to_owned(), other.to_string())),
+    }
+}
+
+#[test]
+fn every_setting_is_documented_with_its_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("homeward.toml");
+    let homeward = |arguments: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_homeward")).args(arguments).env_clear().output().unwrap();
+        assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8(run.stdout).unwrap()
+    };
+    // What can be left out is there: a secret in place of its file, and no limit or tier of its own.
+    let example: toml::Table = homeward(&["config", "example"]).parse().unwrap();
+    let mut example = toml::Value::Table(example);
+    let organisation = &mut example["organisations"][0];
+    let organisation = organisation.as_table_mut().unwrap();
+    organisation.remove("limits");
+    organisation.remove("tiers");
+    let provider = organisation["provider"].as_table_mut().unwrap();
+    provider.remove("api_key_file");
+    provider.insert("api_key".into(), "secret".into());
+    std::fs::write(&file, toml::to_string(&example).unwrap()).unwrap();
+
+    let printed: toml::Table = homeward(&["config", "print", "--config", file.to_str().unwrap()]).parse().unwrap();
+    let mut in_force = BTreeMap::new();
+    flattened("", &toml::Value::Table(printed), &mut in_force);
+    let documented = documented();
+    let free = ["organisations.provider.admin_page_url", "persons.email", "persons.accounts"];
+    for (key, value) in &in_force {
+        let default = documented.get(key).unwrap_or_else(|| panic!("docs/settings.md does not tell of {key}"));
+        if let Some(default) = default.as_ref().filter(|_| !free.contains(&key.as_str())) {
+            // `90days` is written as months and days.
+            let same = match (humantime::parse_duration(default), humantime::parse_duration(value)) {
+                (Ok(default), Ok(value)) => default == value,
+                _ => default == value,
+            };
+            assert!(same, "docs/settings.md: the default of {key} is {value}, not {default}");
+        }
+    }
+    assert!(in_force.len() > 60, "{in_force:?}");
 }
