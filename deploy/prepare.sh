@@ -158,6 +158,7 @@ settings() { # role: deploy/homeward.toml with the addresses and the people's ha
   text=${text//@provider@/$PROVIDER}
   text=${text//@provider-pages@/$PROVIDER_PAGES}
   text=${text//@identity@/$(seen_as "$1")}
+  text=${text//@grants@/$(<"$FOLDER/policy/grants.public")}
   text=${text//@hana@/$(hash_of "$FOLDER/people/hana.token")}
   text=${text//@tom@/$(hash_of "$FOLDER/people/tom.token")}
   [[ ! $text =~ @[a-z-]+@ ]] || die "deploy/homeward.toml names a placeholder that this script does not fill"
@@ -172,7 +173,7 @@ mkdir -p "$1"
 FOLDER=$(cd "$1" && pwd)
 
 authority
-mkdir -p "$FOLDER"/{postgres,rabbitmq}/passwords "$FOLDER"/{migrate,people,simulator,grafana}
+mkdir -p "$FOLDER"/{postgres,rabbitmq}/passwords "$FOLDER"/{migrate,people,simulator}
 for each in "${ROLES[@]}"; do
   mkdir -p "$FOLDER/$each"
   certificate "$each" "DNS:$each.homeward.internal,DNS:$each,DNS:localhost,IP:127.0.0.1"
@@ -192,7 +193,6 @@ grant_keys
 for each in "${SPEAKS_TO_PROVIDER[@]}"; do echo ATCTT3xFfGN0-simulated-unscoped >"$FOLDER/$each/provider.key"; done
 echo ATCTT3xFfGN0-simulated-reader >"$FOLDER/patrol/provider.key"
 keep "$FOLDER/simulator/control.token" new_secret
-keep "$FOLDER/grafana/admin.password" new_secret
 for each in hana tom; do keep "$FOLDER/people/$each.token" new_secret; done
 cp "$FOLDER/simulator/control.token" "$FOLDER/people/simulator.token"
 
