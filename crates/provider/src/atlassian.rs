@@ -6,12 +6,15 @@
 mod client;
 mod domains;
 mod events;
+pub mod export;
 mod fault;
 mod json;
+mod keys;
 mod manage;
 mod moves;
 pub mod paths;
 mod placements;
+mod self_test;
 mod settings;
 mod users;
 
@@ -30,6 +33,7 @@ use crate::event::EventPage;
 use crate::moving::{MoveAnswer, MoveOrder, TaskId, TaskReport};
 use crate::port::IdentityProvider;
 use crate::priority::Priority;
+use crate::self_test::{Duty, KeyExpiry, SelfTest};
 use client::Client;
 use domains::Domains;
 
@@ -127,7 +131,9 @@ impl IdentityProvider for AtlassianProvider {
     async fn reset_factor(&self, account: &AccountId, email: &Email, _priority: Priority) -> Result<Reset, ProviderError> {
         self.reset_instruction(account, email).map(Reset::Person).ok_or_else(|| {
             let class = crate::error::ErrorClass::PermanentForOrganisation;
-            ProviderError::new("reset", class, None, "admin_page_url is no address; correct it in the configuration").not_taken()
+            ProviderError::new("reset", class, None, "admin_page_url is no address; correct it in the configuration")
+                .because(crate::reason::Reason::SettingWrong)
+                .not_taken()
         })
     }
 
@@ -162,6 +168,14 @@ impl IdentityProvider for AtlassianProvider {
 
     async fn presence(&self, account: &AccountId, by: Look, priority: Priority) -> Result<Presence, ProviderError> {
         Ok(self.look(account, by, priority).await?)
+    }
+
+    async fn self_test(&self, duty: Duty) -> SelfTest {
+        self.try_out(duty).await
+    }
+
+    async fn key_expiries(&self, priority: Priority) -> Vec<KeyExpiry> {
+        self.expiries(priority).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::reason::Reason;
+
 /// What the caller should do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
@@ -22,7 +24,7 @@ pub enum ErrorClass {
 
 /// A call that did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{call}: {sentence}")]
+#[error("{call}: {sentence} [{reason}]")]
 pub struct ProviderError {
     /// The call, by its template (no account ids, no addresses).
     pub call: &'static str,
@@ -30,6 +32,8 @@ pub struct ProviderError {
     pub class: ErrorClass,
     /// The status of the answer, if one came.
     pub status: Option<u16>,
+    /// Why, by a stable code.
+    pub reason: Reason,
     /// What happened and what helps, for a person. Holds no secret.
     pub sentence: String,
     not_taken: bool,
@@ -39,7 +43,15 @@ pub struct ProviderError {
 impl ProviderError {
     /// An error after which the call may or may not have taken effect.
     pub fn new(call: &'static str, class: ErrorClass, status: Option<u16>, sentence: impl Into<String>) -> Self {
-        Self { call, class, status, sentence: sentence.into(), not_taken: false, for_the_rate: false }
+        let (reason, sentence) = (Reason::Unclassified, sentence.into());
+        Self { call, class, status, reason, sentence, not_taken: false, for_the_rate: false }
+    }
+
+    /// The same, for this reason.
+    #[must_use]
+    pub fn because(mut self, reason: Reason) -> Self {
+        self.reason = reason;
+        self
     }
 
     /// The same, proved to have had no effect: it was a read, it never left, or the answer says so.
@@ -59,6 +71,11 @@ impl ProviderError {
     /// Whether only the rate of our calls stood in the way: the provider is there, it has no room for us just now.
     pub fn is_for_the_rate(&self) -> bool {
         self.for_the_rate
+    }
+
+    /// Whether the key was refused: nothing works with it until an administrator acts.
+    pub fn refuses_the_key(&self) -> bool {
+        self.class == ErrorClass::PermanentForOrganisation && self.reason == Reason::KeyRefused
     }
 
     /// Whether this answer proves that the call had, and will have, no effect. Each adapter lists these for each call.

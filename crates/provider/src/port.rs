@@ -10,6 +10,7 @@ use crate::error::ProviderError;
 use crate::event::EventPage;
 use crate::moving::{MoveAnswer, MoveOrder, TaskId, TaskReport};
 use crate::priority::Priority;
+use crate::self_test::{Duty, KeyExpiry, SelfTest};
 
 /// One organisation at one identity provider, seen with one set of keys.
 ///
@@ -117,4 +118,15 @@ pub trait IdentityProvider: Send + Sync + 'static {
     /// # Errors
     /// [`ProviderError`]; an error is never a reason to call an account gone.
     async fn presence(&self, account: &AccountId, by: Look, priority: Priority) -> Result<Presence, ProviderError>;
+
+    /// Makes each read that needs no earlier write once with each key, and judges what each key could write, without writing.
+    /// Takes a few dozen calls at most. By default nothing is tested.
+    async fn self_test(&self, duty: Duty) -> SelfTest {
+        SelfTest::untested(duty)
+    }
+
+    /// Until when each key is good, as far as the provider or the configuration tells. By default nothing is known.
+    async fn key_expiries(&self, _priority: Priority) -> Vec<KeyExpiry> {
+        Vec::new()
+    }
 }

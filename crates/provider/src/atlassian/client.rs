@@ -20,6 +20,7 @@ use super::paths::{Endpoint, Key};
 use super::settings::{AtlassianSettings, SettingsError};
 use crate::budget::RateBudget;
 use crate::priority::Priority;
+use crate::self_test::KeyName;
 
 /// One call to make.
 pub(super) struct Call<'a> {
@@ -105,6 +106,29 @@ impl Client {
             }
             (Ok(_) | Err(_), _, Key::Scope(_) | Key::NoneListed | Key::Unscoped) => first,
         }
+    }
+
+    /// Makes the call with this key and no other; [`Failed`] also where there is no such key.
+    pub(super) async fn send_as(&self, call: Call<'_>, key: KeyName) -> Result<Answer, Failed> {
+        let value = match key {
+            KeyName::Main => &self.main_key,
+            KeyName::Unscoped => {
+                self.unscoped_key.as_ref().ok_or_else(|| Failed::impossible(call.endpoint, "there is no unscoped_key"))?
+            }
+        };
+        self.send_with(&call, value).await
+    }
+
+    /// The keys that there are.
+    pub(super) fn keys(&self) -> impl Iterator<Item = KeyName> {
+        [(KeyName::Main, true), (KeyName::Unscoped, self.unscoped_key.is_some())]
+            .into_iter()
+            .filter_map(|(key, there)| there.then_some(key))
+    }
+
+    /// The present moment.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     fn learned_unscoped(&self, endpoint: &Endpoint) -> bool {
@@ -237,6 +261,22 @@ fn bearer(setting: &'static str, key: &SecretString) -> Result<HeaderValue, Sett
     Ok(value)
 }
 
+/// Trusts one more authority. It is added to those of the machine; host names and dates are checked all the same.
+fn with_authority(
+    builder: reqwest::ClientBuilder,
+    settings: &AtlassianSettings,
+) -> Result<reqwest::ClientBuilder, SettingsError> {
+    let Some(file) = &settings.ca_file else { return Ok(builder) };
+    let wrong = |reason: String| SettingsError::Setting { setting: "ca_file", reason };
+    let pem = std::fs::read(file).map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())))?;
+    let authorities = reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(|_| wrong(format!("{} holds no certificates in PEM", file.display())))?;
+    if authorities.is_empty() {
+        return Err(wrong(format!("{} holds no certificates in PEM", file.display())));
+    }
+    Ok(builder.tls_certs_merge(authorities))
+}
+
 fn http_client(settings: &AtlassianSettings) -> Result<reqwest::Client, SettingsError> {
     // Without one reqwest panics, also for plain http. If the process has chosen already, its choice stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -251,7 +291,7 @@ fn http_client(settings: &AtlassianSettings) -> Result<reqwest::Client, Settings
         .no_proxy()
         .pool_idle_timeout(Duration::from_secs(30));
     let builder = if encrypted {
-        builder.https_only(true)
+        with_authority(builder.https_only(true), settings)?
     } else {
         tracing::warn!(base_url = %settings.base_url, "the provider's address is not https: the key travels in clear text");
         // Reading the system's certificates takes time, and a plain address needs none.

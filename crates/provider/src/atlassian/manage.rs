@@ -13,7 +13,7 @@ use crate::error::ErrorClass;
 use crate::priority::Priority;
 
 /// The privilege that containment needs; asking for it changes nothing.
-const PRIVILEGE: &str = "lifecycle.enablement";
+pub(super) const PRIVILEGE: &str = "lifecycle.enablement";
 
 impl AtlassianProvider {
     pub(super) async fn check(&self, account: &AccountId, priority: Priority) -> Result<ManageCheck, Failed> {
@@ -106,14 +106,19 @@ impl AtlassianProvider {
 
 /// What the key may do with the account; an answer that does not say is none.
 pub(super) fn parse_manage(body: &Value) -> Result<ManageCheck, String> {
-    let privilege = body.get(PRIVILEGE).unwrap_or(&Value::Null);
+    parse_privilege(body, PRIVILEGE)
+}
+
+/// Whether the key has this privilege over the account.
+pub(super) fn parse_privilege(body: &Value, name: &str) -> Result<ManageCheck, String> {
+    let privilege = body.get(name).unwrap_or(&Value::Null);
     match privilege.get("allowed").and_then(Value::as_bool) {
         Some(true) => Ok(ManageCheck::May),
         Some(false) => {
             let key = privilege.get("reason").and_then(|reason| text(reason, "key")).unwrap_or("no reason was given");
             Ok(ManageCheck::MayNot(refusal(key)))
         }
-        None => Err(format!("the answer does not say whether {PRIVILEGE} is allowed")),
+        None => Err(format!("the answer does not say whether {name} is allowed")),
     }
 }
 

@@ -77,7 +77,9 @@ fn refused_like(cause: &ProviderError, why: &str) -> ProviderError {
         PermanentForAccount => PermanentForOrganisation,
         class @ (Retry { .. } | PermanentForPolicy | PermanentForOrganisation) => class,
     };
-    ProviderError::new(cause.call, class, cause.status, format!("{why} ({})", cause.sentence)).not_taken()
+    ProviderError::new(cause.call, class, cause.status, format!("{why} ({})", cause.sentence))
+        .because(crate::reason::Reason::NotSent)
+        .not_taken()
 }
 
 /// An accepted move names its task. Without one nobody could follow it, so that is no answer.

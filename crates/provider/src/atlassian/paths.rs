@@ -148,6 +148,14 @@ pub const EVENT_ACTIONS: Endpoint = read(
     Key::Scope("read:events:admin"),
     "2.2 Organizations, audit log, action names",
 );
+/// The organisation's own API keys, with their ends: how an expiry can be watched. (The same API's DELETE takes away the
+/// tokens of everybody and is not here.)
+pub const API_KEYS: Endpoint = read(
+    "GET /admin/api-access/v1/orgs/{orgId}/api-keys",
+    Missing::Organisation,
+    Key::Scope("read:keys:admin"),
+    "3 API access, API keys",
+);
 /// What the key may do with an account.
 pub const MANAGE: Endpoint =
     read("GET /users/{account_id}/manage", Missing::Account, Key::Unscoped, "3 User management, permissions");
@@ -172,7 +180,7 @@ pub const DELETE_TOKEN: Endpoint = write(
 );
 
 /// All of them.
-pub const ALL: [&Endpoint; 16] = [
+pub const ALL: [&Endpoint; 17] = [
     &ADD_USERS,
     &TASK,
     &BULK_FETCH,
@@ -183,6 +191,7 @@ pub const ALL: [&Endpoint; 16] = [
     &LAST_ACTIVE,
     &EVENTS_STREAM,
     &EVENT_ACTIONS,
+    &API_KEYS,
     &MANAGE,
     &MANAGE_PROFILE,
     &DISABLE,

@@ -1,11 +1,13 @@
 //! The settings of the Atlassian adapter.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use homeward_types::AccountId;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// How to reach one Atlassian organisation. Durations are written like `30s`.
@@ -25,6 +27,21 @@ pub struct AtlassianSettings {
     /// A key without scopes, for the calls that refuse keys with scopes. Needed only if `api_key` has scopes.
     #[serde(default)]
     pub unscoped_key: Option<SecretString>,
+    /// What the administrator called `api_key`; with it the provider's own list of keys tells its end and its scopes.
+    #[serde(default)]
+    pub api_key_label: Option<String>,
+    /// The day on which `api_key` ends, as its page showed when it was made.
+    #[serde(default)]
+    pub api_key_expires: Option<NaiveDate>,
+    /// What the administrator called `unscoped_key`.
+    #[serde(default)]
+    pub unscoped_key_label: Option<String>,
+    /// The day on which `unscoped_key` ends.
+    #[serde(default)]
+    pub unscoped_key_expires: Option<NaiveDate>,
+    /// A further certificate authority to trust (PEM), besides those of this machine. Default none.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
     /// The page on which a person resets a factor. `{org_id}` and `{account_id}` are filled in. Default
     /// `https://admin.atlassian.com/`.
     #[serde(default = "admin_page_url")]
@@ -56,7 +73,7 @@ pub struct AtlassianSettings {
 }
 
 /// Ids of audit-log actions, by what they mean to the procedure.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EventActions {
     /// An account signed in. Default `user_login`.
@@ -67,6 +84,20 @@ pub struct EventActions {
     pub factor_enrolled: BTreeSet<String>,
     /// An account was put into another policy. Default none: no id is known.
     pub policy_changed: BTreeSet<String>,
+}
+
+impl EventActions {
+    /// Every id, with the setting that names it.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("signed_in", &self.signed_in),
+            ("factor_removed", &self.factor_removed),
+            ("factor_enrolled", &self.factor_enrolled),
+            ("policy_changed", &self.policy_changed),
+        ]
+        .into_iter()
+        .flat_map(|(setting, ids)| ids.iter().map(move |id| (setting, id.as_str())))
+    }
 }
 
 impl Default for EventActions {
@@ -133,6 +164,11 @@ impl AtlassianSettings {
             directory_id: directory_id(),
             api_key,
             unscoped_key: None,
+            api_key_label: None,
+            api_key_expires: None,
+            unscoped_key_label: None,
+            unscoped_key_expires: None,
+            ca_file: None,
             admin_page_url: admin_page_url(),
             user_agent: user_agent(),
             timeout: timeout(),

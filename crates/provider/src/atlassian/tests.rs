@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::settings::EventActions;
-use super::{domains, events, manage, moves, placements, users};
+use super::{domains, events, keys, manage, moves, placements, users};
 use crate::account::{Cursor, Origin};
 use crate::care::{ManageCheck, ManageRefusal};
 use crate::event::EventKind;
@@ -165,7 +165,7 @@ fn the_latest_activity_over_all_apps_counts() {
 const KEYS: &str = "data links next meta accountId account_id email accountStatus claimStatus mfaEnabled platformRoles managementSource \
     authPolicyInfo policyId dateAdded taskId inProgressCount successCount failureCount failureReasons emails details \
     status title lifecycle.enablement allowed reason key id label createdAt attributes action actor context type time \
-    name claim product_access last_active errors code message";
+    name claim product_access last_active errors code message label expiresAt scopes revocationDate";
 
 /// Any JSON, with a liking for the keys and values that the parsers look for.
 fn anything() -> impl Strategy<Value = Value> {
@@ -191,6 +191,29 @@ fn anything() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A parser that is not in the property test below is one that nobody throws junk at.
+#[test]
+fn every_parser_meets_arbitrary_json() {
+    let property = include_str!("tests.rs");
+    let mut parsers = 0;
+    for source in [
+        include_str!("users.rs"),
+        include_str!("placements.rs"),
+        include_str!("moves.rs"),
+        include_str!("manage.rs"),
+        include_str!("events.rs"),
+        include_str!("domains.rs"),
+        include_str!("keys.rs"),
+    ] {
+        for part in source.split("fn parse_").skip(1) {
+            let name = part.split('(').next().unwrap_or_default();
+            assert!(property.contains(&format!("parse_{name}(&body")), "parse_{name} is not thrown junk at");
+            parsers += 1;
+        }
+    }
+    assert!(parsers >= 10, "only {parsers} were found");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
     #[test]
@@ -207,6 +230,8 @@ proptest! {
         let _ = moves::parse_task_id(&body);
         let _ = manage::parse_manage(&body);
         let _ = manage::parse_tokens(&body);
+        let _ = manage::parse_privilege(&body, &cursor);
+        let _ = keys::parse_keys(&body).map(|(found, _)| keys::ours(&found, &cursor).is_ok());
         let _ = events::parse_events(&body, Some(&asked), &EventActions::default());
         let _ = events::parse_actions(&body);
         let _ = domains::parse_domains(&body);

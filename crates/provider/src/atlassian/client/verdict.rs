@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::atlassian::fault::Fault;
 use crate::atlassian::paths::{Effect, Endpoint, Missing};
 use crate::error::{ErrorClass, ProviderError};
+use crate::reason::Reason;
 
 /// The least time before a call that failed by chance is worth trying again; callers wait longer from try to try.
 const SOON: Duration = Duration::from_millis(100);
@@ -24,32 +25,32 @@ impl From<Failed> for ProviderError {
 }
 
 impl Failed {
-    fn new(endpoint: &Endpoint, class: ErrorClass, status: Option<u16>, sentence: String) -> Self {
-        let error = ProviderError::new(endpoint.name, class, status, sentence);
+    fn new(endpoint: &Endpoint, class: ErrorClass, status: Option<u16>, reason: Reason, sentence: String) -> Self {
+        let error = ProviderError::new(endpoint.name, class, status, sentence).because(reason);
         let error = if endpoint.effect == Effect::Read { error.not_taken() } else { error };
         Self { error, fault: None }
     }
 
-    fn not_sent(endpoint: &Endpoint, class: ErrorClass, sentence: String) -> Self {
-        Self { error: ProviderError::new(endpoint.name, class, None, sentence).not_taken(), fault: None }
+    fn not_sent(endpoint: &Endpoint, class: ErrorClass, reason: Reason, sentence: String) -> Self {
+        Self { error: ProviderError::new(endpoint.name, class, None, sentence).because(reason).not_taken(), fault: None }
     }
 
     /// It cannot even be written down as a request.
     pub(super) fn impossible(endpoint: &Endpoint, reason: &str) -> Self {
-        Self::not_sent(endpoint, ErrorClass::PermanentForAccount, format!("not sent: {reason}"))
+        Self::not_sent(endpoint, ErrorClass::PermanentForAccount, Reason::Impossible, format!("not sent: {reason}"))
     }
 
     /// Our own budget holds it back.
     pub(super) fn limited(endpoint: &Endpoint, wait: Duration) -> Self {
-        let sentence = format!("not sent: the provider's rate limit leaves no room for {} s", wait.as_secs().max(1));
-        let failed = Self::not_sent(endpoint, ErrorClass::Retry { after: wait }, sentence);
+        let sentence = format!("not sent: {} for {} s", Reason::NoRoom.sentence(), wait.as_secs().max(1));
+        let failed = Self::not_sent(endpoint, ErrorClass::Retry { after: wait }, Reason::NoRoom, sentence);
         Self { error: failed.error.for_the_rate(), ..failed }
     }
 
     /// Its moment has passed.
     pub(super) fn too_late(endpoint: &Endpoint) -> Self {
-        let sentence = "not sent: the time until which it might be sent is over".into();
-        Self::not_sent(endpoint, ErrorClass::Retry { after: Duration::ZERO }, sentence)
+        let sentence = format!("not sent: {}", Reason::TooLate.sentence());
+        Self::not_sent(endpoint, ErrorClass::Retry { after: Duration::ZERO }, Reason::TooLate, sentence)
     }
 
     /// No answer came.
@@ -58,29 +59,30 @@ impl Failed {
             return Self::impossible(endpoint, "the request could not be built");
         }
         if error.is_connect() {
-            let what = if error.is_dns() { "the provider's name could not be resolved" } else { "no connection to the provider" };
-            let sentence = format!("{what}; nothing was sent. Check base_url and the network");
-            return Self::not_sent(endpoint, ErrorClass::Retry { after: SOON }, sentence);
+            let reason = if error.is_dns() { Reason::NameNotResolved } else { Reason::NoConnection };
+            let sentence = format!("{}; nothing was sent; {}", reason.sentence(), reason.remedy());
+            return Self::not_sent(endpoint, ErrorClass::Retry { after: SOON }, reason, sentence);
         }
-        let what = if error.is_timeout() { "no answer in time" } else { "the connection was cut before an answer" };
+        let reason = if error.is_timeout() { Reason::NoAnswer } else { Reason::Cut };
+        let what = reason.sentence();
         match endpoint.effect {
-            Effect::Read => Self::new(endpoint, ErrorClass::Retry { after: SOON }, None, what.into()),
-            Effect::Write { .. } => Self::new(endpoint, ErrorClass::Ambiguous, None, format!("{what}; it may have taken effect")),
+            Effect::Read => Self::new(endpoint, ErrorClass::Retry { after: SOON }, None, reason, what.into()),
+            Effect::Write { .. } => {
+                Self::new(endpoint, ErrorClass::Ambiguous, None, reason, format!("{what}; it may have taken effect"))
+            }
         }
     }
 
     /// An answer came whose body could not be read or understood.
-    pub(in crate::atlassian) fn unreadable(endpoint: &Endpoint, status: u16, reason: &str) -> Self {
+    pub(in crate::atlassian) fn unreadable(endpoint: &Endpoint, status: u16, why: &str) -> Self {
+        let new = |class, sentence| Self::new(endpoint, class, Some(status), Reason::UnreadableAnswer, sentence);
         match endpoint.effect {
-            Effect::Read => Self::new(endpoint, ErrorClass::Retry { after: SOON }, Some(status), reason.into()),
+            Effect::Read => new(ErrorClass::Retry { after: SOON }, why.to_owned()),
             Effect::Write { refusals } if status == 429 && refusals.contains(&status) => {
-                let failed = Self::new(endpoint, ErrorClass::Retry { after: SOON }, Some(status), reason.into());
+                let failed = new(ErrorClass::Retry { after: SOON }, why.to_owned());
                 Self { error: failed.error.not_taken(), ..failed }
             }
-            Effect::Write { .. } => {
-                let sentence = format!("{reason}; it may have taken effect");
-                Self::new(endpoint, ErrorClass::Ambiguous, Some(status), sentence)
-            }
+            Effect::Write { .. } => new(ErrorClass::Ambiguous, format!("{why}; it may have taken effect")),
         }
     }
 
@@ -96,7 +98,8 @@ impl Failed {
             }
         };
         let class = if ambiguous { ErrorClass::Ambiguous } else { class(endpoint, status, &fault, wait) };
-        let error = ProviderError::new(endpoint.name, class, Some(status), sentence(endpoint, status, &fault));
+        let reason = reason(endpoint, status, &fault);
+        let error = ProviderError::new(endpoint.name, class, Some(status), sentence(reason, status, &fault)).because(reason);
         let error = if status == 429 { error.for_the_rate() } else { error };
         Self { error: if proved { error.not_taken() } else { error }, fault: Some(fault) }
     }
@@ -137,11 +140,7 @@ impl Failed {
 fn class(endpoint: &Endpoint, status: u16, fault: &Fault, wait: Duration) -> ErrorClass {
     match status {
         401 | 300..400 => ErrorClass::PermanentForOrganisation,
-        403 if fault.code.starts_with("forbidden.action")
-            || matches!(fault.code.as_str(), "forbidden" | "forbidden.targetUnverified" | "forbidden.unclaimedDomain") =>
-        {
-            ErrorClass::PermanentForAccount
-        }
+        403 if is_about_the_account(&fault.code) => ErrorClass::PermanentForAccount,
         403 if fault.genuine => ErrorClass::PermanentForOrganisation,
         404 if fault.genuine && !fault.empty => match endpoint.missing {
             Missing::Organisation => ErrorClass::PermanentForOrganisation,
@@ -154,33 +153,46 @@ fn class(endpoint: &Endpoint, status: u16, fault: &Fault, wait: Duration) -> Err
     }
 }
 
-/// What happened and what helps, with the provider's own words.
-fn sentence(endpoint: &Endpoint, status: u16, fault: &Fault) -> String {
-    let what = match status {
-        401 => "the key was refused (revoked, expired or mistyped); make a new API key and put it into the configuration",
-        403 if fault.code == "forbidden.insufficientScope" => {
-            "this API refuses keys with scopes; set unscoped_key to an API key without scopes"
-        }
-        403 => "the key may not do this; check its scopes and that its administrator still is one",
+/// Whether a 403 is about the account that was named, not about the key.
+fn is_about_the_account(code: &str) -> bool {
+    code.starts_with("forbidden.action")
+        || matches!(code, "forbidden" | "forbidden.targetUnverified" | "forbidden.unclaimedDomain")
+}
+
+/// Why, by the status and what the provider said.
+fn reason(endpoint: &Endpoint, status: u16, fault: &Fault) -> Reason {
+    match status {
+        500..600 => Reason::ProviderFailed,
+        429 => Reason::RateLimited,
+        300..400 => Reason::Redirected,
+        _ if !fault.genuine => Reason::NotTheProvider,
+        401 => Reason::KeyRefused,
+        403 if fault.code == "forbidden.insufficientScope" => Reason::ScopedKeyRefused,
+        403 if is_about_the_account(&fault.code) => Reason::AccountForbidden,
+        403 => Reason::KeyMayNot,
         404 => match endpoint.missing {
-            Missing::Organisation => "not found; check org_id, directory_id and base_url",
-            Missing::Policy => "the policy was not found; check the policy ids in the configuration",
-            Missing::Account => "not found",
+            Missing::Organisation => Reason::OrganisationNotFound,
+            Missing::Policy => Reason::PolicyNotFound,
+            Missing::Account => Reason::NotFound,
         },
-        400 | 413 | 422 => "the request was refused",
-        409 => "the account is in a state that does not allow it",
-        429 => "the rate limit is used up",
-        300..400 => "a redirect, which is never followed; check base_url",
-        500..600 => "the provider failed",
-        _ => "an answer that is not documented",
-    };
+        400 | 413 | 422 => Reason::RequestRefused,
+        409 => Reason::StateConflict,
+        _ => Reason::UndocumentedAnswer,
+    }
+}
+
+/// What happened and what helps, with the provider's own words.
+fn sentence(reason: Reason, status: u16, fault: &Fault) -> String {
+    let remedy = if reason.remedy().is_empty() { String::new() } else { format!("; {}", reason.remedy()) };
     let words = [fault.code.as_str(), fault.words.as_str()].into_iter().filter(|words| !words.is_empty());
     let words = words.collect::<Vec<_>>().join(": ");
-    match (fault.genuine, words.is_empty()) {
-        (false, _) => format!("{status}: {what} (the body is not the provider's; something between may have answered)"),
-        (true, true) => format!("{status}: {what}"),
-        (true, false) => format!("{status}: {what} ({words})"),
-    }
+    let said = match (fault.genuine, words.is_empty()) {
+        (false, _) if reason == Reason::NotTheProvider => String::new(),
+        (false, _) => " (the body is not the provider's; something between may have answered)".to_owned(),
+        (true, true) => String::new(),
+        (true, false) => format!(" ({words})"),
+    };
+    format!("{status}: {}{remedy}{said}", reason.sentence())
 }
 
 #[cfg(test)]
