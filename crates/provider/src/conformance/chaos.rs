@@ -37,7 +37,8 @@ pub async fn in_chaos_everybody_comes_home<W: World>() {
     assert_eq!(world.undocumented_calls(), 0);
 }
 
-/// Moves and reads until all reads agree twice, `LATE` apart. Which answers may come is checked on the way.
+/// Moves and reads until all reads agree for longer than any move can still take; then they agree with the truth. Which answers
+/// may come is checked on the way.
 async fn bring(world: &impl World, members: &[(AccountId, Email)], to: &PolicyId) {
     let provider = world.provider();
     let mut agreed_at: Option<Instant> = None;
@@ -64,6 +65,9 @@ async fn bring(world: &impl World, members: &[(AccountId, Email)], to: &PolicyId
         None
     })
     .await;
+    for (account, _) in members {
+        assert_eq!(world.truth(account).and_then(|truth| truth.policy).as_ref(), Some(to), "{account}");
+    }
 }
 
 async fn check_factors(world: &impl World, members: &[(AccountId, Email)], factors: &HashMap<AccountId, Factor>) {

@@ -1,5 +1,7 @@
 //! Checks of moves: what is accepted, what happens, what is seen.
 
+use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use homeward_types::{AccountId, Email};
@@ -12,7 +14,7 @@ use crate::priority::Priority;
 const SHORT: Duration = Duration::from_millis(150);
 
 /// The tasks that an order was answered with.
-fn tasks(answers: &[MoveAnswer]) -> Vec<TaskId> {
+pub(super) fn tasks(answers: &[MoveAnswer]) -> Vec<TaskId> {
     let task = |answer: &MoveAnswer| match &answer.answer {
         Ok(MoveAccepted::Task(task)) => Some(task.clone()),
         Ok(MoveAccepted::Applied) => None,
@@ -21,7 +23,8 @@ fn tasks(answers: &[MoveAnswer]) -> Vec<TaskId> {
     answers.iter().filter_map(task).collect()
 }
 
-async fn finished(world: &impl World, task: &TaskId) -> TaskReport {
+/// The report of a task that is done.
+pub(super) async fn finished(world: &impl World, task: &TaskId) -> TaskReport {
     let provider = world.provider();
     eventually("the end of a task", async || {
         let report = provider.poll_task(task, Priority::Evidence).await.expect("nothing is wrong").expect("it is known");
@@ -193,11 +196,15 @@ pub async fn a_cancelled_move_leaves_the_adapter_whole<W: World>() {
     let who = world.members(5);
     for micros in [0, 100, 500, 1_000, 3_000] {
         let to = world.recovery();
-        let call = lend(&world, &who, &to);
-        let _ = tokio::time::timeout(Duration::from_micros(micros), call).await;
+        let mut call = Box::pin(lend(&world, &who, &to));
+        // Begun, and then, while the request is on its way, dropped.
+        std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_ready())).await;
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+        drop(call);
     }
-    lend(&world, &who, &world.recovery()).await;
-    settled(&world, &who, &world.recovery()).await;
-    lend(&world, &who, &world.home()).await;
-    settled(&world, &who, &world.home()).await;
+    for to in [world.recovery(), world.home()] {
+        let answers = lend(&world, &who, &to).await;
+        assert!(told(&answers, &who).values().all(Result::is_ok), "{answers:?}");
+        settled(&world, &who, &to).await;
+    }
 }

@@ -14,6 +14,8 @@ use crate::priority::Priority;
 /// Nothing in a check takes longer, unless something is wrong.
 const DEADLINE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// In chaos, how long a move is waited for before it is made again.
+const MOVE_AGAIN: Duration = Duration::from_millis(400);
 
 /// Looks until `look` finds something, or fails with what was waited for.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -64,14 +66,24 @@ pub(crate) async fn place(world: &impl World, account: &AccountId) -> Option<Pla
     read.into_iter().next()
 }
 
-/// Waits until everybody of `who` is read in `policy`.
+/// Waits until everybody of `who` is read in `policy`. In chaos a move that was accepted may never happen, or only for some:
+/// then whoever is not there is moved again.
 pub(crate) async fn settled(world: &impl World, who: &[(AccountId, Email)], policy: &PolicyId) -> Vec<Placement> {
     let ids: Vec<AccountId> = who.iter().map(|(account, _)| account.clone()).collect();
-    let provider = world.provider();
+    let (provider, mut moved_at) = (world.provider(), Instant::now());
     eventually("everybody in the policy they were moved to", async || {
         let read = provider.read_placements(&ids, Priority::Evidence).await.ok()?;
         let there = |placement: &Placement| placement.policy.as_ref() == Some(policy);
-        (read.len() == ids.len() && read.iter().all(there)).then_some(read)
+        if read.len() == ids.len() && read.iter().all(there) {
+            return Some(read);
+        }
+        if world.is_chaotic() && moved_at.elapsed() > MOVE_AGAIN {
+            let missing = |account: &AccountId| !read.iter().any(|placement| placement.account == *account && there(placement));
+            let missing: Vec<_> = who.iter().filter(|(account, _)| missing(account)).cloned().collect();
+            lend(world, &missing, policy).await;
+            moved_at = Instant::now();
+        }
+        None
     })
     .await
 }

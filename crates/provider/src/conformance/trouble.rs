@@ -34,7 +34,7 @@ pub async fn what_is_proved_not_taken_never_happens<W: World>() {
             let answers = lend(&world, std::slice::from_ref(&who), &world.recovery()).await;
             world.calm();
             let error = told(&answers, std::slice::from_ref(&who)).remove(&who.0).expect("told").err();
-            let held_back = error.as_ref().is_some_and(|error| error.status.is_none() && error.proves_not_taken());
+            let held_back = error.as_ref().is_some_and(|error| error.status.is_none() && error.is_for_the_rate());
             (!held_back).then_some(error)
         })
         .await;

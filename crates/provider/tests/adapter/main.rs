@@ -3,6 +3,9 @@
 mod keys_and_hosts;
 mod moving;
 mod reading;
+mod saboteur;
 mod simulated;
 mod spans;
 mod stub;
+mod tested;
+mod tls;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use homeward_provider::atlassian::paths;
 use homeward_provider::conformance::{Calls, Change, Profile, Trouble, Truth, World};
 use homeward_provider::{AtlassianProvider, AtlassianSettings, IdentityProvider};
@@ -12,12 +13,22 @@ use homeward_simulator::{
     Claim, Drift, ENDPOINTS, Fault, FaultKind, Lateness, Membership, Running, Says, Simulator, SimulatorConfig, Source, Status,
     UNKNOWN, well_known,
 };
-use homeward_types::{AccountId, Clock, Email, Factor, PolicyId, SystemClock};
+use homeward_types::{AccountId, Clock, Email, Factor, PolicyId, SystemClock, Timestamp};
 use secrecy::SecretString;
 
-struct SimulatedOrganisation {
+/// The simulated organisation, with the adapter as it is.
+pub struct SimulatedOrganisation {
     simulator: Running,
     provider: Arc<AtlassianProvider>,
+}
+
+/// The machine's clock, so many seconds ahead.
+struct OffClock(i64);
+
+impl Clock for OffClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + TimeDelta::seconds(self.0)
+    }
 }
 
 fn config(profile: &Profile) -> SimulatorConfig {
@@ -43,6 +54,7 @@ fn config(profile: &Profile) -> SimulatorConfig {
         versions: if profile.version_kept { Versions::KeptOnReAdd } else { Versions::Fresh },
         rate_limits: profile.rate.map(|per_minute| RateLimit { path: String::new(), per_minute }).into_iter().collect(),
         rate_window: Duration::from_secs(1),
+        clock: Arc::new(OffClock(profile.clock_ahead_seconds)),
         ..SimulatorConfig::default()
     }
 }
@@ -64,6 +76,7 @@ fn fault(what: Trouble) -> FaultKind {
         Trouble::EmptyError => FaultKind::EmptyBody { status: 502 },
         Trouble::NeverApplied => FaultKind::NeverApplied { says: Says::Success },
         Trouble::AppliedLate(by) => FaultKind::AppliedLate { by_ms: millis(by), says: Says::Success },
+        Trouble::FailsInPart => FaultKind::PartialBatch { only: Vec::new() },
         Trouble::Stale(by) => FaultKind::StaleRead { by_ms: millis(by) },
         Trouble::Revoked => FaultKind::RevokedKey,
     }

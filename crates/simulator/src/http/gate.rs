@@ -79,6 +79,8 @@ async fn pass(sim: &Sim, endpoint: &'static Endpoint, request: Request, next: Ne
         }
     }
     if let Some(response) = instead(sim, endpoint, &request, &faults) {
+        // What happens meanwhile does not depend on what the call comes to.
+        meanwhile(sim, &faults);
         return response;
     }
     let Some(caller) = caller.filter(|caller| caller.works) else { return endpoint.family.unauthorised() };

@@ -113,6 +113,14 @@ impl<'a> ManagedUser<'a> {
     }
 }
 
+/// Written straight into the answer: a large organisation is many pages.
+#[derive(Serialize)]
+struct ManagedPage<'a> {
+    data: Vec<ManagedUser<'a>>,
+    meta: Value,
+    links: Value,
+}
+
 /// `GET /admin/v1/orgs/{orgId}/users`: pages whose `links.next` is a whole address, unlike the v2 calls.
 pub(super) async fn managed_users(State(sim): State<Sim>, Path(org): Path<String>, Query(page): Query<Page>) -> Answer {
     answer::know_organisation(ORGANISATIONS, &org)?;
@@ -127,9 +135,10 @@ pub(super) async fn managed_users(State(sim): State<Sim>, Path(org): Path<String
         account.claim == Claim::Managed && !account.gone
     };
     let mut slots = (from..organisation.accounts.len()).filter(managed);
-    let users: Vec<_> = slots.by_ref().take(PAGE).map(|slot| ManagedUser::of(&organisation.accounts[slot])).collect();
+    let data: Vec<_> = slots.by_ref().take(PAGE).map(|slot| ManagedUser::of(&organisation.accounts[slot])).collect();
     let base = format!("{}/admin/v1/orgs/{org}/users", sim.provider_url);
     let next = slots.next().map(|slot| format!("{base}?cursor={}", cursor::encode(&slot)));
     let total = organisation.summary([]).managed;
-    Ok(answer::ok(&json!({ "data": users, "meta": { "total": total }, "links": { "self": base, "prev": null, "next": next } })))
+    let (meta, links) = (json!({ "total": total }), json!({ "self": base, "prev": null, "next": next }));
+    Ok(answer::ok(&ManagedPage { data, meta, links }))
 }
