@@ -32,6 +32,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use service::DirectoryRpc;
+pub use watch::{Asked, Report, Watch};
 
 use find::allowance::Allowance;
 use silence::Silence;
@@ -80,6 +81,7 @@ pub struct Directory {
     broker: Arc<dyn Broker>,
     clock: Arc<dyn Clock>,
     outbox: Outbox,
+    silence: Silence,
     tenants: Arc<BTreeMap<OrganisationId, Arc<Tenant>>>,
 }
 
@@ -112,7 +114,7 @@ impl Directory {
             };
             tenants.insert(id.clone(), Arc::new(tenant));
         }
-        Ok(Self { db, broker, clock, outbox, tenants: Arc::new(tenants) })
+        Ok(Self { db, broker, clock, outbox, silence, tenants: Arc::new(tenants) })
     }
 
     /// The gRPC service.
@@ -125,6 +127,8 @@ impl Directory {
     pub fn spawn(&self, shutdown: &Shutdown) {
         let (outbox, stop) = (self.outbox.clone(), shutdown.token());
         shutdown.run("directory.outbox", async move { outbox.run(stop).await });
+        let (silence, stop) = (self.silence.clone(), shutdown.token());
+        shutdown.run("directory.silence", async move { silence.run(stop).await });
         let commands = Arc::new(Commands {
             db: self.db.clone(),
             outbox: self.outbox.clone(),

@@ -14,6 +14,9 @@ use crate::tenant::Tenant;
 use crate::watch::{Asked, Watch, store};
 use crate::wire;
 
+/// How often a batch is decided anew because another process began one of its watches.
+const TRIES: u32 = 5;
+
 /// Handles `directory.watch`.
 pub struct Commands {
     /// The service's tables.
@@ -30,14 +33,13 @@ pub struct Commands {
 #[derive(Debug, Clone)]
 enum Command {
     Watch(Box<Asked>),
-    Unwatch(LeaseId),
+    Unwatch(Box<Asked>),
 }
 
 impl Command {
     fn lease(&self) -> LeaseId {
         match self {
-            Self::Watch(asked) => asked.lease,
-            Self::Unwatch(lease) => *lease,
+            Self::Watch(asked) | Self::Unwatch(asked) => asked.lease,
         }
     }
 }
@@ -83,7 +85,8 @@ impl Commands {
             }
             wire::UNWATCH => {
                 let command: UnwatchAccount = envelope.decode().map_err(|error| error.to_string())?;
-                wire::unwatched(&command).map(Command::Unwatch).map_err(|error| error.to_string())
+                let asked = wire::unwatched(received, &command).map_err(|error| error.to_string())?;
+                Ok(Command::Unwatch(Box::new(asked)))
             }
             other => Err(format!("directory knows no command {other}")),
         }
@@ -91,6 +94,17 @@ impl Commands {
 
     /// Commits what a batch asks for, in its order. Gives what is reported again.
     async fn take(&self, batch: &[Received], commands: &[Command]) -> Result<Batch, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.take_once(batch, commands).await {
+                // Another process began one of the watches at the same moment: now it shows.
+                Err(error) if error.is_unique_violation() && tries < TRIES => tries += 1,
+                taken => return taken,
+            }
+        }
+    }
+
+    async fn take_once(&self, batch: &[Received], commands: &[Command]) -> Result<Batch, StoreError> {
         let mut leases: Vec<LeaseId> = commands.iter().map(Command::lease).collect();
         leases.sort_unstable();
         leases.dedup();
@@ -108,7 +122,10 @@ impl Commands {
             }
             let mut changed: Vec<&Watch> = watches.values().filter(|watch| known.get(&watch.lease) != Some(*watch)).collect();
             changed.sort_by_key(|watch| watch.lease);
-            store::save(tx, &changed).await?;
+            let (there, new): (Vec<&Watch>, Vec<&Watch>) =
+                changed.into_iter().partition(|watch| known.contains_key(&watch.lease));
+            store::begin(tx, &new).await?;
+            store::save(tx, &there).await?;
             reports.store(tx).await?;
             Ok(reports)
         })
@@ -117,10 +134,11 @@ impl Commands {
     fn apply(&self, watches: &mut HashMap<LeaseId, Watch>, command: &Command) {
         let now = self.clock.now();
         match command {
-            Command::Unwatch(lease) => {
-                if let Some(watch) = watches.get_mut(lease) {
-                    watch.end(now);
-                }
+            Command::Unwatch(asked) => {
+                let Some(tenant) = self.tenants.get(&asked.organisation) else { return };
+                // Of two processes one may be slower with what came first: kept as ended, it does not begin when it comes.
+                let new = || Watch::new((**asked).clone(), tenant.limits());
+                watches.entry(asked.lease).or_insert_with(new).end(now);
             }
             Command::Watch(asked) => {
                 let Some(tenant) = self.tenants.get(&asked.organisation) else { return };

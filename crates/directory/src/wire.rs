@@ -4,7 +4,7 @@ use homeward_messaging::{NewMessage, Received};
 use homeward_proto::directory::v1 as directory;
 use homeward_proto::wire::{WireError, moment, moment_optional, parse, parse_optional, timestamp};
 use homeward_proto::words::v1 as words;
-use homeward_types::{LeaseId, OrganisationId, PlacementVersion};
+use homeward_types::{OrganisationId, PlacementVersion};
 use uuid::Uuid;
 
 use crate::account::store::{Changed, status_name};
@@ -31,9 +31,19 @@ pub fn asked(received: &Received, command: &directory::WatchAccount) -> Result<A
     })
 }
 
-/// The lease whose watch is over.
-pub fn unwatched(command: &directory::UnwatchAccount) -> Result<LeaseId, WireError> {
-    parse("lease", &command.lease)
+/// The watch that is over, as a watch that was asked for when this was said: it may have come before the command that begins it.
+pub fn unwatched(received: &Received, command: &directory::UnwatchAccount) -> Result<Asked, WireError> {
+    Ok(Asked {
+        lease: parse("lease", &command.lease)?,
+        organisation: parse("organisation", &command.organisation)?,
+        account: parse("account", &command.account)?,
+        email: None,
+        seen_out_at: received.envelope.at,
+        out_version: None,
+        until: None,
+        trace: received.trace(),
+        message: received.envelope.id,
+    })
 }
 
 /// What is known of a watch, for whoever asked for it; `None` if it is not known.

@@ -17,6 +17,7 @@ pub mod consume;
 pub mod envelope;
 pub mod inbox;
 pub mod outbox;
+pub mod testing;
 pub mod topology;
 
 pub use broker::{

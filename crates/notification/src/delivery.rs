@@ -5,7 +5,7 @@ pub mod store;
 use std::collections::BTreeMap;
 
 use homeward_chassis::telemetry::TraceContext;
-use homeward_types::{MessageId, OrganisationId};
+use homeward_types::{MessageId, OrganisationId, Timestamp};
 
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub struct Notice {
     pub trace: TraceContext,
     /// The command that asked for it.
     pub message: MessageId,
+    /// Until when it is this worker's alone to send, as the database has it. Also tells this claim from any other.
+    pub claimed_until: Timestamp,
 }
 
 /// What became of a try.
@@ -100,6 +102,8 @@ pub enum Try {
         /// Why.
         problem: String,
     },
+    /// It was not tried: the claim ended before its turn came, and somebody else has it by now.
+    Late,
 }
 
 /// How a delivery stands for good.

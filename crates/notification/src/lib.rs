@@ -13,6 +13,7 @@ mod letter;
 mod sender;
 mod service;
 mod subscriber;
+mod term;
 mod transport;
 mod wire;
 

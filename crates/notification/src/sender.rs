@@ -1,4 +1,7 @@
 //! Sends what is pending: new notices at once, others when their claim runs out.
+//!
+//! A notice is sent only under a claim that the database has: one that waited in memory for long is claimed anew or left alone,
+//! the claim on a batch that takes long is renewed, and no letter begins after its end.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +19,8 @@ use crate::config::Config;
 use crate::delivery::store::{self, Setback};
 use crate::delivery::{Ended, Notice, Try};
 use crate::letter;
-use crate::transport::Transport;
+use crate::term::Term;
+use crate::transport::{Letter, Transport};
 use crate::wire;
 
 /// How often it is looked for notices whose worker died, at the latest.
@@ -88,13 +92,40 @@ impl Sender {
         if notices.is_empty() {
             notices = self.claim().await?;
         }
+        let taken = notices.len();
+        self.keep(&mut notices).await?;
         if notices.is_empty() {
-            return Ok(0);
+            return Ok(taken);
         }
-        let tries = self.send(&notices).await;
+        let tries = self.send(&mut notices).await;
         let answers = self.record(&notices, &tries).await?;
         self.outbox.publish(answers);
-        Ok(notices.len())
+        Ok(taken)
+    }
+
+    /// Renews the claims if little is left of one, and leaves out what is somebody else's by now.
+    async fn keep(&self, notices: &mut Vec<Notice>) -> Result<(), StoreError> {
+        let enough = after(self.now(), self.config.claim / 2);
+        if notices.iter().all(|notice| notice.claimed_until >= enough) {
+            return Ok(());
+        }
+        self.renew(notices).await?;
+        notices.retain(|notice| notice.claimed_until >= enough);
+        Ok(())
+    }
+
+    /// Claims these notices for longer, those that are still claimed as they say.
+    async fn renew(&self, notices: &mut [Notice]) -> Result<(), StoreError> {
+        let until = self.claim_until();
+        let ours: Vec<&Notice> = notices.iter().collect();
+        let kept = transaction!(self.db, "delivery.renew", async |tx| -> Result<Vec<String>, StoreError> {
+            store::renew(tx, &ours, until).await
+        })?;
+        let kept: HashSet<String> = kept.into_iter().collect();
+        for notice in notices.iter_mut().filter(|notice| kept.contains(&notice.delivery_key)) {
+            notice.claimed_until = until;
+        }
+        Ok(())
     }
 
     fn take_handed_over(&self) -> Vec<Notice> {
@@ -119,13 +150,13 @@ impl Sender {
     }
 
     /// Writes and sends the letters; a notice that no letter can be made of has failed.
-    async fn send(&self, notices: &[Notice]) -> Vec<Try> {
+    async fn send(&self, notices: &mut [Notice]) -> Vec<Try> {
         let now = self.now();
         let written: Vec<_> = notices.iter().map(|notice| letter::write(&self.config, notice, now)).collect();
         let (letters, problems): (Vec<_>, Vec<_>) =
             written.into_iter().map(|letter| letter.map_or_else(|p| (None, Some(p)), |l| (Some(l), None))).unzip();
         let _mark = boundary!("provider", "notice");
-        let mut sent = self.transport.send(letters.into_iter().flatten().collect()).await.into_iter();
+        let mut sent = self.send_renewing(letters.into_iter().flatten().collect(), notices).await.into_iter();
         problems
             .into_iter()
             .map(|problem| match problem {
@@ -133,6 +164,25 @@ impl Sender {
                 None => sent.next().unwrap_or_else(|| Try::Again { problem: "the transport gave no answer".into() }),
             })
             .collect()
+    }
+
+    /// Sends, and keeps the claims alive meanwhile. If that fails, no further letter begins once the first of them has ended.
+    async fn send_renewing(&self, letters: Vec<Letter>, notices: &mut [Notice]) -> Vec<Try> {
+        let first_end =
+            |notices: &[Notice]| notices.iter().map(|notice| notice.claimed_until).min().unwrap_or(Timestamp::MIN_UTC);
+        let term = Term::new(self.clock.clone(), first_end(notices));
+        let sending = self.transport.send(letters, &term);
+        tokio::pin!(sending);
+        loop {
+            tokio::select! {
+                sent = &mut sending => return sent,
+                () = tokio::time::sleep(self.config.claim / 3) => {}
+            }
+            if let Err(error) = self.renew(notices).await {
+                tracing::warn!(error = homeward_chassis::error_chain(&error), "the claim on notices under way cannot be renewed");
+            }
+            term.extend(first_end(notices));
+        }
     }
 
     /// Commits what became of the tries, with the answers to whoever asked.
@@ -145,6 +195,7 @@ impl Sender {
                 Try::Accepted { receipt } => accepted.push((notice, receipt.as_str())),
                 Try::Again { problem } => setbacks.push(Setback { notice, problem, next_at: self.next_try(notice, now) }),
                 Try::Failed { problem } => setbacks.push(Setback { notice, problem, next_at: None }),
+                Try::Late => {}
             }
         }
         for setback in &setbacks {
@@ -158,12 +209,13 @@ impl Sender {
         let _mark = boundary!("commit", "notice-accepted");
         transaction!(self.db, "delivery.record", async |tx| -> Result<Batch, StoreError> {
             let ended: HashSet<String> = store::accept(tx, &accepted, now).await?.into_iter().collect();
-            store::set_back(tx, &setbacks).await?;
+            let noted: HashSet<String> = store::set_back(tx, &setbacks).await?.into_iter().collect();
             let mut answers = self.outbox.batch();
             for (notice, _) in accepted.iter().filter(|(notice, _)| ended.contains(&notice.delivery_key)) {
                 answers.push(wire::answer(notice, &Ended::Accepted));
             }
-            for setback in setbacks.iter().filter(|setback| setback.next_at.is_none()) {
+            let given_up = |setback: &&Setback<'_>| setback.next_at.is_none() && noted.contains(&setback.notice.delivery_key);
+            for setback in setbacks.iter().filter(given_up) {
                 answers.push(wire::answer(setback.notice, &Ended::Failed { problem: setback.problem.to_owned() }));
             }
             answers.store(tx).await?;

@@ -31,7 +31,7 @@ impl Subscriber {
         let now = self.sender.now();
         let _mark = boundary!("commit", "notice");
         transaction!(self.db, "delivery.take", async |tx| -> Result<(HashSet<String>, Batch), StoreError> {
-            let fresh: HashSet<String> = store::insert(tx, notices, now, self.sender.claim_until()).await?.into_iter().collect();
+            let fresh: HashSet<String> = store::insert(tx, notices, now).await?.into_iter().collect();
             let known: Vec<&str> = notices.iter().map(|n| n.delivery_key.as_str()).filter(|key| !fresh.contains(*key)).collect();
             let mut answers = self.outbox.batch();
             for standing in store::standing(tx, &known).await? {
@@ -52,9 +52,10 @@ impl Handler for Subscriber {
         let mut verdicts = Vec::with_capacity(batch.len());
         let mut notices: Vec<Notice> = Vec::with_capacity(batch.len());
         let mut seen = HashSet::new();
+        let claimed_until = self.sender.claim_until();
         for received in &batch {
             let decoded = received.envelope.decode::<SendNotice>().map_err(|error| error.to_string());
-            match decoded.and_then(|command| wire::notice(received, command).map_err(|error| error.to_string())) {
+            match decoded.and_then(|command| wire::notice(received, command, claimed_until).map_err(|error| error.to_string())) {
                 // One statement cannot insert a key twice; the repeat in the same batch is answered by the first.
                 Ok(notice) => {
                     if seen.insert(notice.delivery_key.clone()) {
@@ -65,6 +66,8 @@ impl Handler for Subscriber {
                 Err(problem) => verdicts.push(Verdict::DeadLetter(problem)),
             }
         }
+        // Two processes that store the same notices do it in the same order, and do not wait for each other.
+        notices.sort_by(|a, b| a.delivery_key.cmp(&b.delivery_key));
         let (fresh, answers) = self.take(&notices).await?;
         self.outbox.publish(answers);
         notices.retain(|notice| fresh.contains(&notice.delivery_key));

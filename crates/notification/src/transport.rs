@@ -10,6 +10,7 @@ use lettre::Message;
 
 use crate::config::{Config, Transport as Kind};
 use crate::delivery::Try;
+use crate::term::Term;
 
 /// Why notices cannot be sent as configured.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +54,9 @@ pub struct Letter {
 /// Something that takes letters.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Sends a batch; says what became of each, in order. `Accepted` only once it is safe from a crash of ours.
-    async fn send(&self, letters: Vec<Letter>) -> Vec<Try>;
+    /// Sends a batch; says what became of each, in order. `Accepted` only once it is safe from a crash of ours; `Late` if its turn
+    /// came after the term.
+    async fn send(&self, letters: Vec<Letter>, term: &Term) -> Vec<Try>;
 }
 
 /// The configured transport.

@@ -4,13 +4,14 @@ use homeward_messaging::NewMessage;
 use homeward_messaging::Received;
 use homeward_proto::notification::v1::{Delivery, NoticeAccepted, NoticeFailed, NoticeKind, SendNotice};
 use homeward_proto::wire::{WireError, parse, timestamp};
+use homeward_types::Timestamp;
 use uuid::Uuid;
 
 use crate::delivery::store::Standing;
 use crate::delivery::{Ended, Kind, Notice};
 
-/// Reads the command; what it lacks is poison.
-pub fn notice(received: &Received, command: SendNotice) -> Result<Notice, WireError> {
+/// Reads the command, for a worker that claims it until then; what it lacks is poison.
+pub fn notice(received: &Received, command: SendNotice, claimed_until: Timestamp) -> Result<Notice, WireError> {
     if command.delivery_key.is_empty() || command.delivery_key.len() > 200 {
         return Err(WireError::invalid("delivery_key", "must have 1 to 200 characters"));
     }
@@ -26,6 +27,7 @@ pub fn notice(received: &Received, command: SendNotice) -> Result<Notice, WireEr
         attempts: 0,
         trace: received.trace(),
         message: received.envelope.id,
+        claimed_until,
     })
 }
 

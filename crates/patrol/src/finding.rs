@@ -62,7 +62,8 @@ pub struct Shown {
     pub first_seen_out: Option<Timestamp>,
     /// What is wrong, if anything.
     pub wrong: Option<(Kind, Timestamp)>,
-    /// Whether policy is to be asked to return it: Homeward lent it, and it is overdue for too long.
+    /// Whether policy is to be asked to return it: Homeward lent it, nobody released it, and it is overdue for too long or
+    /// out without a lease.
     pub ask_return: bool,
 }
 
@@ -87,7 +88,9 @@ pub fn judge(organisation: &Organisation, lease: &LeaseCopy, placement: Option<&
     } else {
         after_the_end(organisation, lease, placement, policy).map(|kind| (kind, first_seen_out))
     };
-    let ask_return = lease.ever_out && overdue && after(due_at, organisation.limits.overdue_incident) < now;
+    let without_lease = matches!(wrong, Some((Kind::OutAfterClose | Kind::Stray, _))) && !lease.is_never_lent();
+    let long_overdue = lease.ever_out && overdue && after(due_at, organisation.limits.overdue_incident) < now;
+    let ask_return = long_overdue || without_lease;
     Shown { out: true, first_seen_out: Some(first_seen_out), wrong, ask_return }
 }
 

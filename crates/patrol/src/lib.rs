@@ -1,6 +1,6 @@
 //! Patrol: reads back every open and recently closed lease, from its own copy and with its own key, and says what it sees.
 //!
-//! Owns the tables `lease_copy`, `finding` and `patrol`. Serves `PatrolService`. Emits `incident-opened`.
+//! Owns the tables `lease_copy`, `finding`, `patrol` and `patroller`. Serves `PatrolService`. Emits `incident-opened`.
 //! Listens to policy's events. Asks policy to return an account only where Homeward lent it and the return is long overdue.
 //!
 //! It trusts nobody's word: what policy says only tells it where to look. In one process with policy it shares policy's fate.
@@ -24,7 +24,10 @@ use homeward_proto::patrol::v1::patrol_service_server::PatrolServiceServer;
 use homeward_provider::IdentityProvider;
 use homeward_store::{Database, Migrations, migrations};
 use homeward_types::{Clock, Organisation, OrganisationId};
+use uuid::Uuid;
 
+pub use copy::LeaseCopy;
+pub use finding::{Kind as FindingKind, Shown, judge};
 pub use service::PatrolRpc;
 
 use others::Others;
@@ -35,7 +38,7 @@ use subscriber::News;
 pub const SERVICE: &str = "patrol";
 
 /// The tables that the service owns.
-const TABLES: Migrations = migrations!("patrol", ["0001_patrol"]);
+const TABLES: Migrations = migrations!("patrol", ["0001_patrol", "0002_patroller"]);
 
 /// What patrol is made from.
 pub struct Parts {
@@ -81,6 +84,7 @@ impl Patrol {
             organisations: organisations.clone(),
             providers,
             policy: Others::new(policy),
+            process: Uuid::new_v4(),
         });
         Self { db, broker, clock, outbox, organisations, rounds }
     }

@@ -1,4 +1,9 @@
 //! One patrol after another: what is due, page by page, each read back in bulk, each page committed by itself.
+//!
+//! Of several processes one patrols an organisation at a time, under a claim that it renews with each page: whoever looks first
+//! when the next patrol is due.
+
+mod store;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,19 +12,24 @@ use std::time::Duration;
 use homeward_messaging::{Batch, Outbox};
 use homeward_provider::{IdentityProvider, Priority, ProviderError};
 use homeward_store::{Database, StoreError, transaction};
+use homeward_types::limits::after;
 use homeward_types::{AccountId, Clock, IncidentId, LeaseId, Organisation, OrganisationId, Placement, Timestamp};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::copy::{LeaseCopy, store as copies};
 use crate::finding::store::{self as findings, Sums};
 use crate::finding::{Finding, Kind, Shown, is_told, judge, sentence};
 use crate::others::Others;
 use crate::wire;
+use store::Claim;
 
 /// Copies in one page.
 const PAGE: i64 = 500;
 /// The shortest wait between two patrols, whatever is configured.
 const LEAST: Duration = Duration::from_millis(50);
+/// How long a process that died in the middle of a patrol keeps others from it. Longer than a page takes at a slow provider.
+const CLAIM: Duration = Duration::from_secs(20);
 
 /// What patrols are made with.
 pub struct Rounds {
@@ -29,6 +39,8 @@ pub struct Rounds {
     pub(crate) organisations: Arc<BTreeMap<OrganisationId, Organisation>>,
     pub(crate) providers: BTreeMap<OrganisationId, Arc<dyn IdentityProvider>>,
     pub(crate) policy: Others,
+    /// This process, in claims.
+    pub(crate) process: Uuid,
 }
 
 /// Why a patrol broke off. The next one begins anew.
@@ -38,6 +50,8 @@ enum Broken {
     Store(#[from] StoreError),
     #[error("the provider")]
     Provider(#[from] ProviderError),
+    #[error("another process took the patrol over")]
+    TakenOver,
 }
 
 /// A page that was read back.
@@ -51,16 +65,38 @@ impl Rounds {
     /// Patrols one organisation until the shutdown.
     pub async fn run(&self, id: &OrganisationId, stop: CancellationToken) {
         let (Some(organisation), Some(provider)) = (self.organisations.get(id), self.providers.get(id)) else { return };
-        let wait = organisation.limits.patrol.max(LEAST);
+        let usual = organisation.limits.patrol.max(LEAST);
+        let mut wait = usual;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
-            if let Err(error) = self.patrol(organisation, provider.as_ref()).await {
-                tracing::warn!(organisation = %id, error = homeward_chassis::error_chain(&error), "a patrol broke off; the next one begins anew");
-            }
+            wait = match self.turn(organisation, provider.as_ref()).await {
+                Ok(Some(again_at)) => (again_at - self.clock.now()).to_std().unwrap_or_default().clamp(LEAST, usual),
+                Ok(None) => usual,
+                Err(error) => {
+                    tracing::warn!(organisation = %id, error = homeward_chassis::error_chain(&error), "a patrol broke off; the next one begins anew");
+                    usual
+                }
+            };
         }
+    }
+
+    /// A patrol, unless none is due or another process has the right to: then when to look again.
+    async fn turn(&self, organisation: &Organisation, provider: &dyn IdentityProvider) -> Result<Option<Timestamp>, Broken> {
+        let (claim, now) = (self.claim(), self.clock.now());
+        let taken = transaction!(self.db, "patroller.claim", async |tx| -> Result<Option<Timestamp>, StoreError> {
+            store::claim(tx, &organisation.id, claim, now).await
+        })?;
+        if taken.is_none() {
+            self.patrol(organisation, provider).await?;
+        }
+        Ok(taken)
+    }
+
+    fn claim(&self) -> Claim {
+        Claim { by: self.process, until: after(self.clock.now(), CLAIM) }
     }
 
     async fn patrol(&self, organisation: &Organisation, provider: &dyn IdentityProvider) -> Result<(), Broken> {
@@ -80,11 +116,15 @@ impl Rounds {
             self.ask_returns(&read).await;
         }
         let now = self.clock.now();
-        transaction!(self.db, "patrol.done", async |tx| -> Result<(), StoreError> {
+        let due_at = after(now, organisation.limits.patrol);
+        transaction!(self.db, "patrol.done", async |tx| -> Result<(), Broken> {
+            if !store::done(tx, &organisation.id, self.process, now, due_at).await? {
+                return Err(Broken::TakenOver);
+            }
             copies::forget(tx, &organisation.id, now).await?;
-            findings::patrolled(tx, &organisation.id, sums, now).await
-        })?;
-        Ok(())
+            findings::patrolled(tx, &organisation.id, sums, now).await?;
+            Ok(())
+        })
     }
 
     /// Reads back what is due, in one bulk read.
@@ -120,7 +160,12 @@ impl Rounds {
             .collect();
         let rows: Vec<Finding> = found.iter().map(|(finding, ..)| finding.clone()).collect();
         let cleared: Vec<(LeaseId, &'static str)> = page.judged.iter().flat_map(|(lease, shown)| cleared(lease, shown)).collect();
-        let batch = transaction!(self.db, "patrol.record", async |tx| -> Result<Batch, StoreError> {
+        let claim = self.claim();
+        let batch = transaction!(self.db, "patrol.record", async |tx| -> Result<Batch, Broken> {
+            // What a process read before it was paused is older than what another has read since.
+            if !store::renew(tx, &organisation.id, claim).await? {
+                return Err(Broken::TakenOver);
+            }
             copies::note(tx, &seen, page.now).await?;
             findings::clear(tx, &organisation.id, &cleared).await?;
             let told = findings::add(tx, &rows).await?;

@@ -15,7 +15,8 @@ pub trait Domain<S: Saga>: Send + Sync + 'static {
     ///
     /// May answer with inputs that follow at once (a slot was free: the saga has it); they are handled in the same
     /// transaction, and this is called again with what came of them, until nothing follows. Several changes of one saga
-    /// come in order. The sagas' own rows, locked already, are written after this, so nothing may refer to a new one by a
+    /// come in order. What follows for a saga that another process holds at that moment comes right after the commit, in a
+    /// transaction of its own; a crash in between loses it, so the saga must ask again. The sagas' own rows, locked already, are written after this, so nothing may refer to a new one by a
     /// foreign key that is checked at once.
     ///
     /// Never call another service from here. Runs again, with a new `messages`, when the engine makes the transaction run again.

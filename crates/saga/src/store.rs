@@ -74,8 +74,18 @@ pub(crate) struct Born {
 /// Loads these sagas and keeps them from other writers, in id order so that two transactions do not wait for each other.
 /// Ids without a row are left out.
 pub(crate) async fn load(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Stored>, StoreError> {
-    let mut found = Vec::with_capacity(ids.len());
     let lock = dialect!(tx, pg: ") ORDER BY id FOR UPDATE", lite: ") ORDER BY id");
+    locked(tx, ids, lock).await
+}
+
+/// As [`load`], for a transaction that holds more than sagas by now: it waits for nobody, and sagas in other hands are left out.
+pub(crate) async fn load_free(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Stored>, StoreError> {
+    let lock = dialect!(tx, pg: ") ORDER BY id FOR UPDATE SKIP LOCKED", lite: ") ORDER BY id");
+    locked(tx, ids, lock).await
+}
+
+async fn locked(tx: &mut Tx, ids: &[Uuid], lock: &'static str) -> Result<Vec<Stored>, StoreError> {
+    let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(ROWS) {
         let rows: Vec<Stored> = on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new(concat!("SELECT ", columns!(), " FROM saga WHERE id IN ("));

@@ -106,8 +106,27 @@ pub async fn locked(tx: &mut Tx, leases: &[LeaseId]) -> Result<HashMap<LeaseId, 
     Ok(watches(rows)?.into_iter().map(|watch| (watch.lease, watch)).collect())
 }
 
-/// Writes watches as they stand, new or known. Those of one lease must be there once.
+/// Adds watches that begin. Those of one lease must be there once.
+///
+/// # Errors
+/// [`StoreError::is_unique_violation`] if another process began one of them since it was looked for.
+pub async fn begin(tx: &mut Tx, watches: &[&Watch]) -> Result<(), StoreError> {
+    put(tx, watches, "").await
+}
+
+/// Writes watches that are locked as they stand. Those of one lease must be there once.
 pub async fn save(tx: &mut Tx, watches: &[&Watch]) -> Result<(), StoreError> {
+    let update = " ON CONFLICT (lease) DO UPDATE SET email = excluded.email, seen_out_at = excluded.seen_out_at, \
+                  out_version = excluded.out_version, until = excluded.until, newest_at = excluded.newest_at, \
+                  newest_enrolled = excluded.newest_enrolled, absent_at = excluded.absent_at, enrolled_at = excluded.enrolled_at, \
+                  log_enrolled = excluded.log_enrolled, log_removed = excluded.log_removed, proved_at = excluded.proved_at, \
+                  proof = excluded.proof, reported_at = excluded.reported_at, next_read_at = excluded.next_read_at, \
+                  ended_at = excluded.ended_at, version = excluded.version, traceparent = excluded.traceparent, \
+                  tracestate = excluded.tracestate, message = excluded.message";
+    put(tx, watches, update).await
+}
+
+async fn put(tx: &mut Tx, watches: &[&Watch], on_conflict: &'static str) -> Result<(), StoreError> {
     for part in watches.chunks(ROWS) {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new(concat!("INSERT INTO watch (", columns!(), ") "));
@@ -124,15 +143,7 @@ pub async fn save(tx: &mut Tx, watches: &[&Watch]) -> Result<(), StoreError> {
                     .push_bind(watch.reported_at).push_bind(watch.next_read_at).push_bind(watch.ended_at).push_bind(watch.version)
                     .push_bind(&watch.trace.traceparent).push_bind(&watch.trace.tracestate).push_bind(watch.message.uuid());
             });
-            query.push(
-                " ON CONFLICT (lease) DO UPDATE SET email = excluded.email, seen_out_at = excluded.seen_out_at, \
-                 out_version = excluded.out_version, until = excluded.until, newest_at = excluded.newest_at, \
-                 newest_enrolled = excluded.newest_enrolled, absent_at = excluded.absent_at, enrolled_at = excluded.enrolled_at, \
-                 log_enrolled = excluded.log_enrolled, log_removed = excluded.log_removed, proved_at = excluded.proved_at, \
-                 proof = excluded.proof, reported_at = excluded.reported_at, next_read_at = excluded.next_read_at, \
-                 ended_at = excluded.ended_at, version = excluded.version, traceparent = excluded.traceparent, \
-                 tracestate = excluded.tracestate, message = excluded.message",
-            );
+            query.push(on_conflict);
             query.build().persistent(false).execute(c).await.map(drop)
         })?;
     }

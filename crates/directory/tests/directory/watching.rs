@@ -8,7 +8,7 @@ use homeward_simulator::{Drift, Fault, FaultKind, SimulatorConfig};
 use homeward_types::Limits;
 use uuid::Uuid;
 
-use crate::world::{Heard, Options, World, message, worlds};
+use crate::world::{Heard, Options, World, message, worlds, worlds_of_two};
 
 const FACTORS: &str = "users/search";
 
@@ -227,6 +227,61 @@ async fn a_thousand_watches_are_read_in_a_few_calls_each_round() {
         // Each account needs a handful of reads; a hundred fit in one call.
         let calls = world.calls(FACTORS) - before;
         assert!(calls < 400, "{calls} calls for {WATCHED} accounts");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_overtakes_its_beginning_is_an_end() {
+    for world in worlds(&quiet()).await {
+        let overtaken = world.watching(lease(1), LOST_PHONE.id);
+        world.unwatch(lease(1), LOST_PHONE.id).await;
+        world.watch(&[world.watching(lease(2), MIA_BERG.id)]).await;
+        world.sync_when("what came after it was taken in", |sync| sync.watched == 1).await;
+        world.watch(&[overtaken, world.watching(lease(3), STORY.id)]).await;
+        baseline(&world, lease(3)).await;
+        assert_eq!(world.sync().await.watched, 2, "what had ended did not begin");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_take_the_same_commands_and_tell_everything() {
+    let simulator = SimulatorConfig { accounts: 60, stranded: 20, ..SimulatorConfig::default() };
+    for world in worlds_of_two(&Options { simulator, ..quiet() }).await {
+        let account = |n| world.simulator.truth().by_email(&homeward_simulator::well_known::stranded_email(n)).unwrap().id;
+        let people: Vec<String> = (1..=20).map(account).collect();
+        let commands: Vec<_> = (1_u128..).zip(&people).map(|(n, account)| world.watching(lease(n), account)).collect();
+        // Asked again and again, as recovery does; two processes begin the same watches at the same moment.
+        for _ in 0..20 {
+            world.watch(&commands).await;
+        }
+        for n in 1..=20 {
+            baseline(&world, lease(n)).await;
+        }
+        for account in &people {
+            world.simulator.truth().drift(account, enrolled(true)).unwrap();
+        }
+        for n in 1..=20 {
+            proof(&world, lease(n)).await;
+        }
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silence_that_one_process_met_ends_when_another_is_answered() {
+    let mut options = quiet();
+    options.limits.sync = Duration::from_millis(300);
+    for mut world in worlds(&options).await {
+        // Whoever came first watches and sweeps; who serves has nothing to do with the provider but what it is asked.
+        world.serve_by_another().await;
+        world.simulator.truth().fault(Fault::on("", FaultKind::Outage));
+        let since = world.find(["somebody.new@northwind.example"]).await.unreachable_since;
+        assert!(since.is_some());
+        world.sync_when("it is known to be silent", |sync| sync.unreachable_since.is_some()).await;
+        world.simulator.truth().clear_faults();
+        world.sync_when("it is known to answer", |sync| sync.unreachable_since.is_none()).await;
         world.stop().await;
     }
 }

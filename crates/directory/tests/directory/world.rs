@@ -10,6 +10,7 @@ use homeward_chassis::rpc::memory::Hub;
 use homeward_chassis::rpc::{Client, Server, sized};
 use homeward_chassis::shutdown::Shutdown;
 use homeward_directory::{Directory, Parts};
+use homeward_messaging::testing::Vhost;
 use homeward_messaging::topology::{DIRECTORY_WATCH, QUEUES, RECOVERY_EVENTS};
 use homeward_messaging::{Batch, Broker, HandleError, Handler, MemoryBroker, NewMessage, Outbox, Received, Verdict, consume};
 use homeward_proto::directory::v1::directory_service_client::DirectoryServiceClient;
@@ -61,7 +62,7 @@ pub struct World {
     pub simulator: Running,
     pub database: TestDatabase,
     options: Options,
-    broker: Arc<MemoryBroker>,
+    broker: Arc<dyn Broker>,
     asker: Outbox,
     neighbours: TestDatabase,
     heard: Arc<Mutex<Vec<Heard>>>,
@@ -70,6 +71,7 @@ pub struct World {
     persons: Arc<Persons>,
     running: Shutdown,
     around: Shutdown,
+    _vhost: Option<Vhost>,
 }
 
 /// One world for each engine.
@@ -78,6 +80,19 @@ pub async fn worlds(options: &Options) -> Vec<World> {
     for database in migrated(&Directory::migrations()).await {
         let mut world = World::open(database, options.clone()).await;
         world.start().await;
+        all.push(world);
+    }
+    all
+}
+
+/// A world of two processes for each engine: on PostgreSQL with RabbitMQ between them.
+pub async fn worlds_of_two(options: &Options) -> Vec<World> {
+    let mut all = Vec::new();
+    for database in migrated(&Directory::migrations()).await {
+        let vhost = database.is_postgres().then(Vhost::make);
+        let mut world = World::open_on(database, options.clone(), vhost).await;
+        world.start().await;
+        world.start_another().await;
         all.push(world);
     }
     all
@@ -115,11 +130,18 @@ fn persons(tokens: &BTreeMap<&'static str, Bearer>) -> Persons {
 
 impl World {
     pub async fn open(database: TestDatabase, options: Options) -> Self {
+        Self::open_on(database, options, None).await
+    }
+
+    async fn open_on(database: TestDatabase, options: Options, vhost: Option<Vhost>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let simulator = Simulator::start(options.simulator.clone()).await.unwrap();
         let neighbours = sqlite().await;
         neighbours.migrate(&[homeward_messaging::MIGRATIONS]).await.unwrap();
-        let broker = Arc::new(MemoryBroker::open(QUEUES, neighbours.clone(), clock.clone()).await.unwrap());
+        let broker: Arc<dyn Broker> = match &vhost {
+            Some(vhost) => vhost.broker(QUEUES),
+            None => Arc::new(MemoryBroker::open(QUEUES, neighbours.clone(), clock.clone()).await.unwrap()),
+        };
         let around = Shutdown::new();
         let asker = Outbox::new(neighbours.clone(), broker.clone(), clock, "recovery");
         let (outbox, stop) = (asker.clone(), around.token());
@@ -129,7 +151,21 @@ impl World {
         let tokens: BTreeMap<_, _> = ["recovery", "hana", "nobody"].map(|name| (name, Bearer::generate().unwrap())).into();
         let persons = Arc::new(persons(&tokens));
         let (hub, running) = (Hub::new(), Shutdown::new());
-        Self { simulator, database, options, broker, asker, neighbours, heard, hub, tokens, persons, running, around }
+        Self {
+            simulator,
+            database,
+            options,
+            broker,
+            asker,
+            neighbours,
+            heard,
+            hub,
+            tokens,
+            persons,
+            running,
+            around,
+            _vhost: vhost,
+        }
     }
 
     /// A directory of its own process on the world's database.
@@ -176,6 +212,15 @@ impl World {
     /// Starts a second process that does the same.
     pub async fn start_another(&self) {
         self.directory().await.spawn(&self.running);
+    }
+
+    /// From now on a second process answers calls; the first one goes on with what it does by itself.
+    pub async fn serve_by_another(&mut self) {
+        let directory = self.directory().await;
+        directory.spawn(&self.running);
+        let server = Server::new(self.persons.clone(), homeward_proto::FDS).add(directory.rpc());
+        self.hub = Hub::new();
+        tokio::spawn(server.serve_memory(self.hub.listen("directory"), self.running.token()));
     }
 
     /// Drops directory where it stands.

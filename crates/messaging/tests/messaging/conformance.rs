@@ -7,6 +7,7 @@ use std::time::Duration;
 use homeward_messaging::{Broker, BrokerError, Consumer, Delivery, Envelope, PublishError, QueueSpec, Receipt, Redriven, Settle};
 use homeward_types::{Clock, MessageId, SystemClock};
 
+use crate::broker::Fresh;
 use crate::sending::{COPY, DEADLINE, EVENTS, LIMITED, NARROW, QUEUES, WORK, envelope, eventually, expiring, publish, soon};
 
 macro_rules! conformance {
@@ -15,14 +16,14 @@ macro_rules! conformance {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 let fresh = crate::broker::memory().await;
-                super::$case(std::sync::Arc::clone(&fresh.broker)).await;
+                super::$case(&fresh).await;
             })+
         }
         mod rabbit {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 let fresh = crate::broker::rabbit().await;
-                super::$case(std::sync::Arc::clone(&fresh.broker)).await;
+                super::$case(&fresh).await;
             })+
         }
     };
@@ -42,6 +43,8 @@ conformance!(
     an_expired_command_is_not_redriven,
     settling_a_part_leaves_the_rest_in_hand,
     an_undeclared_queue_is_named,
+    competing_consumers_share_the_work,
+    cut_connections_lose_nothing_and_everything_comes_back,
 );
 
 const OK: Result<(), PublishError> = Ok(());
@@ -81,7 +84,8 @@ async fn dead_ids(broker: &Arc<dyn Broker>, queue: &QueueSpec) -> Vec<MessageId>
     broker.dead(queue, 100).await.unwrap().into_iter().map(|letter| letter.envelope.unwrap().id).collect()
 }
 
-async fn a_message_arrives_whole_at_every_bound_queue(broker: Arc<dyn Broker>) {
+async fn a_message_arrives_whole_at_every_bound_queue(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let sent = expiring("test.event.happened.v1", 7, None);
     let full = envelope("test.event.happened.v1", 8);
     let publishing = publish(&broker, vec![Arc::clone(&sent), Arc::clone(&full)]);
@@ -96,7 +100,8 @@ async fn a_message_arrives_whole_at_every_bound_queue(broker: Arc<dyn Broker>) {
     assert_eq!(soon("a confirm", publishing).await.unwrap(), [OK, OK]);
 }
 
-async fn an_unroutable_message_is_told_alone(broker: Arc<dyn Broker>) {
+async fn an_unroutable_message_is_told_alone(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let batch: Vec<_> = ["test.command.a.v1", "test.nobody.b.v1", "test.command.c.v1", "test.command.d.v2"]
         .iter()
         .zip(1..)
@@ -111,7 +116,8 @@ async fn an_unroutable_message_is_told_alone(broker: Arc<dyn Broker>) {
     assert_eq!(answers, [OK, Err(PublishError::Unroutable), OK, Err(PublishError::Unroutable)]);
 }
 
-async fn a_batch_is_what_is_there_and_no_more(broker: Arc<dyn Broker>) {
+async fn a_batch_is_what_is_there_and_no_more(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let batch: Vec<_> = (0..5).map(|number| envelope("test.command.a.v1", number)).collect();
     let publishing = publish(&broker, batch.clone());
     let mut consumer = broker.subscribe(&WORK).await.unwrap();
@@ -126,7 +132,8 @@ async fn a_batch_is_what_is_there_and_no_more(broker: Arc<dyn Broker>) {
     assert_eq!(soon("a confirm", publishing).await.unwrap(), vec![OK; 5]);
 }
 
-async fn a_dropped_wait_loses_nothing(broker: Arc<dyn Broker>) {
+async fn a_dropped_wait_loses_nothing(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let mut consumer = broker.subscribe(&WORK).await.unwrap();
     let waited = tokio::time::timeout(Duration::from_millis(50), consumer.next_batch(10)).await;
     assert!(waited.is_err(), "there was nothing to take");
@@ -144,7 +151,8 @@ async fn a_dropped_wait_loses_nothing(broker: Arc<dyn Broker>) {
     assert_eq!(soon("a confirm", publishing).await.unwrap(), vec![OK; 20]);
 }
 
-async fn unsettled_messages_come_back_when_the_consumer_is_dropped(broker: Arc<dyn Broker>) {
+async fn unsettled_messages_come_back_when_the_consumer_is_dropped(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let batch: Vec<_> = (0..3).map(|number| envelope("test.command.a.v1", number)).collect();
     let publishing = publish(&broker, batch.clone());
     let mut consumer = broker.subscribe(&WORK).await.unwrap();
@@ -159,7 +167,8 @@ async fn unsettled_messages_come_back_when_the_consumer_is_dropped(broker: Arc<d
     assert_eq!(soon("a confirm", publishing).await.unwrap(), vec![OK; 3]);
 }
 
-async fn a_message_given_back_counts_its_deliveries(broker: Arc<dyn Broker>) {
+async fn a_message_given_back_counts_its_deliveries(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let publishing = publish(&broker, vec![envelope("test.command.a.v1", 1)]);
     let mut consumer = broker.subscribe(&WORK).await.unwrap();
     for expected in 1..=4 {
@@ -171,7 +180,8 @@ async fn a_message_given_back_counts_its_deliveries(broker: Arc<dyn Broker>) {
     assert_eq!(soon("a confirm", publishing).await.unwrap(), [OK]);
 }
 
-async fn a_dead_letter_keeps_its_reason_and_looking_does_not_move_it(broker: Arc<dyn Broker>) {
+async fn a_dead_letter_keeps_its_reason_and_looking_does_not_move_it(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let before = SystemClock.now();
     let message = envelope("test.command.a.v1", 1);
     bury(&broker, &message, "it names no lease: \"x\"").await;
@@ -188,7 +198,8 @@ async fn a_dead_letter_keeps_its_reason_and_looking_does_not_move_it(broker: Arc
     assert!(waited.is_err(), "a dead letter was handed out");
 }
 
-async fn a_message_that_comes_back_too_often_becomes_a_dead_letter(broker: Arc<dyn Broker>) {
+async fn a_message_that_comes_back_too_often_becomes_a_dead_letter(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let message = envelope("test.limited.a.v1", 1);
     let publishing = publish(&broker, vec![Arc::clone(&message)]);
     let mut consumer = broker.subscribe(&LIMITED).await.unwrap();
@@ -205,7 +216,8 @@ async fn a_message_that_comes_back_too_often_becomes_a_dead_letter(broker: Arc<d
     assert!(!letters[0].reason.is_empty() && letters[0].reason != "unknown", "{:?}", letters[0].reason);
 }
 
-async fn a_full_queue_refuses_and_takes_again_once_there_is_room(broker: Arc<dyn Broker>) {
+async fn a_full_queue_refuses_and_takes_again_once_there_is_room(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     // RabbitMQ counts a little behind, so it may take a few more than its limit.
     let mut publishing = Vec::new();
     let deadline = tokio::time::Instant::now() + DEADLINE;
@@ -243,7 +255,8 @@ async fn a_full_queue_refuses_and_takes_again_once_there_is_room(broker: Arc<dyn
     assert!(!settled.is_empty());
 }
 
-async fn a_redriven_message_reaches_only_the_queue_that_it_died_on(broker: Arc<dyn Broker>) {
+async fn a_redriven_message_reaches_only_the_queue_that_it_died_on(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let message = envelope("test.event.happened.v1", 1);
     let publishing = publish(&broker, vec![Arc::clone(&message)]);
     let mut events = broker.subscribe(&EVENTS).await.unwrap();
@@ -266,7 +279,8 @@ async fn a_redriven_message_reaches_only_the_queue_that_it_died_on(broker: Arc<d
     assert!(waited.is_err(), "the other queue got it again");
 }
 
-async fn an_expired_command_is_not_redriven(broker: Arc<dyn Broker>) {
+async fn an_expired_command_is_not_redriven(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let now = SystemClock.now();
     let late = expiring("test.command.a.v1", 1, Some(now - Duration::from_secs(1)));
     let timely = expiring("test.command.a.v1", 2, Some(now + Duration::from_mins(1)));
@@ -281,7 +295,8 @@ async fn an_expired_command_is_not_redriven(broker: Arc<dyn Broker>) {
     eventually("only the late one stays dead", async || dead_ids(&broker, &WORK).await == [late.id]).await;
 }
 
-async fn settling_a_part_leaves_the_rest_in_hand(broker: Arc<dyn Broker>) {
+async fn settling_a_part_leaves_the_rest_in_hand(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
     let batch: Vec<_> = (0..6).map(|number| envelope("test.command.a.v1", number)).collect();
     let publishing = publish(&broker, batch.clone());
     let mut consumer = broker.subscribe(&WORK).await.unwrap();
@@ -297,10 +312,70 @@ async fn settling_a_part_leaves_the_rest_in_hand(broker: Arc<dyn Broker>) {
     assert_eq!(soon("a confirm", publishing).await.unwrap(), vec![OK; 6]);
 }
 
-async fn an_undeclared_queue_is_named(broker: Arc<dyn Broker>) {
+async fn an_undeclared_queue_is_named(fresh: &Fresh) {
     const STRANGER: QueueSpec = QueueSpec::new("test.stranger", &["x"]);
+    let broker = Arc::clone(&fresh.broker);
     assert!(QUEUES.iter().all(|queue| queue.name != STRANGER.name));
     let unknown = BrokerError::UnknownQueue("test.stranger".to_owned());
     assert_eq!(broker.subscribe(&STRANGER).await.err(), Some(unknown.clone()));
     assert_eq!(broker.dead(&STRANGER, 1).await.err(), Some(unknown));
+}
+
+async fn competing_consumers_share_the_work(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
+    let mut consumers = [broker.subscribe(&WORK).await.unwrap(), broker.subscribe(&WORK).await.unwrap()];
+    let batch: Vec<_> = (0..40).map(|number| envelope("test.command.a.v1", number)).collect();
+    let publishing = publish(&broker, batch.clone());
+    let mut taken = [Vec::new(), Vec::new()];
+    // Each in turn takes what it is given; whoever is given nothing for a moment lets the other go on.
+    while taken.iter().map(Vec::len).sum::<usize>() < 40 {
+        for (consumer, taken) in consumers.iter_mut().zip(&mut taken) {
+            if let Ok(more) = tokio::time::timeout(Duration::from_millis(50), consumer.next_batch(8)).await {
+                let more = more.unwrap();
+                settle_all(&mut **consumer, &more, &Settle::Ack).await;
+                taken.extend(more.iter().map(id));
+            }
+        }
+    }
+    let all: HashSet<MessageId> = taken.iter().flatten().copied().collect();
+    assert_eq!(all, ids(&batch).into_iter().collect(), "each message went to one of them");
+    assert!(taken.iter().all(|taken| !taken.is_empty()), "one of them got nothing: {taken:?}");
+    assert_eq!(soon("a confirm", publishing).await.unwrap(), vec![OK; 40]);
+}
+
+/// Twice: what was built anew can be cut, too.
+async fn cut_connections_lose_nothing_and_everything_comes_back(fresh: &Fresh) {
+    let broker = Arc::clone(&fresh.broker);
+    let mut consumer = broker.subscribe(&WORK).await.unwrap();
+    for round in 0..2 {
+        let held = envelope("test.command.a.v1", 2 * round);
+        let first = publish(&broker, vec![Arc::clone(&held)]);
+        let taken = take(&mut *consumer, 1).await;
+        eventually("all connections are listed and cut", async || fresh.cut().await >= fresh.connections()).await;
+        if fresh.connections() > 0 {
+            // What it held is told to be lost, in taking or in settling, and it does not hang.
+            let settled = consumer.settle(vec![(taken[0].receipt, Settle::Ack)]).await;
+            let told = settled.is_err() || soon("the loss", consumer.next_batch(1)).await.is_err();
+            assert!(told, "a consumer whose connection was cut went on");
+        }
+        consumer = broker.subscribe(&WORK).await.unwrap();
+        let next = envelope("test.command.a.v1", 2 * round + 1);
+        // A publish may still meet the old connection; the outbox would try again, and so do we.
+        let second = {
+            let (broker, next) = (Arc::clone(&broker), Arc::clone(&next));
+            tokio::spawn(async move {
+                while broker.publish(vec![Arc::clone(&next)]).await != [OK] {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            })
+        };
+        let mut seen = HashSet::new();
+        while !(seen.contains(&held.id) && seen.contains(&next.id)) {
+            let more = soon("both messages", consumer.next_batch(8)).await.unwrap();
+            settle_all(&mut *consumer, &more, &Settle::Ack).await;
+            seen.extend(more.iter().map(id));
+        }
+        soon("a confirm", second).await.unwrap();
+        soon("the first confirm, or its loss", first).await.unwrap();
+    }
 }

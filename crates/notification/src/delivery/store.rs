@@ -26,6 +26,7 @@ struct Row {
     traceparent: String,
     tracestate: String,
     message: Uuid,
+    claimed_until: DateTime<Utc>,
 }
 
 impl TryFrom<Row> for Notice {
@@ -48,6 +49,7 @@ impl TryFrom<Row> for Notice {
             attempts: u32::try_from(row.attempts).unwrap_or(0),
             trace: TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
             message: MessageId::from_uuid(row.message),
+            claimed_until: row.claimed_until,
         })
     }
 }
@@ -89,13 +91,8 @@ impl Standing {
 const STANDING: &str =
     "SELECT delivery_key, recovery, kind, recipient_email, state, attempts, accepted_at, receipt, problem FROM delivery WHERE ";
 
-/// Adds the notices that are new, claimed until then. Gives the keys of those.
-pub async fn insert(
-    tx: &mut Tx,
-    notices: &[Notice],
-    now: Timestamp,
-    claimed_until: Timestamp,
-) -> Result<Vec<String>, StoreError> {
+/// Adds the notices that are new, each claimed as it says. Gives the keys of those.
+pub async fn insert(tx: &mut Tx, notices: &[Notice], now: Timestamp) -> Result<Vec<String>, StoreError> {
     if notices.is_empty() {
         return Ok(Vec::new());
     }
@@ -113,7 +110,7 @@ pub async fn insert(
                 .push_bind(&notice.recipient_email)
                 .push_bind(Json(&notice.fields))
                 .push("'pending', 0")
-                .push_bind(claimed_until)
+                .push_bind(notice.claimed_until)
                 .push("'', ''")
                 .push_bind(&notice.trace.traceparent)
                 .push_bind(&notice.trace.tracestate)
@@ -154,11 +151,28 @@ pub async fn of_recovery(db: &Database, recovery: &str) -> Result<Vec<Standing>,
 /// Takes notices whose claim has run out, oldest first, and claims them until then.
 pub async fn claim(tx: &mut Tx, most: i64, now: Timestamp, until: Timestamp) -> Result<Vec<Notice>, StoreError> {
     let sql = homeward_store::dialect!(tx,
-        pg: "UPDATE delivery SET claimed_until = $1 WHERE delivery_key IN (SELECT delivery_key FROM delivery WHERE state = 'pending' AND claimed_until <= $2 ORDER BY claimed_until LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING delivery_key, recovery, organisation, kind, recipient_name, recipient_email, fields, attempts, traceparent, tracestate, message",
-        lite: "UPDATE delivery SET claimed_until = $1 WHERE delivery_key IN (SELECT delivery_key FROM delivery WHERE state = 'pending' AND claimed_until <= $2 ORDER BY claimed_until LIMIT $3) RETURNING delivery_key, recovery, organisation, kind, recipient_name, recipient_email, fields, attempts, traceparent, tracestate, message"
+        pg: "UPDATE delivery SET claimed_until = $1 WHERE delivery_key IN (SELECT delivery_key FROM delivery WHERE state = 'pending' AND claimed_until <= $2 ORDER BY claimed_until LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING delivery_key, recovery, organisation, kind, recipient_name, recipient_email, fields, attempts, traceparent, tracestate, message, claimed_until",
+        lite: "UPDATE delivery SET claimed_until = $1 WHERE delivery_key IN (SELECT delivery_key FROM delivery WHERE state = 'pending' AND claimed_until <= $2 ORDER BY claimed_until LIMIT $3) RETURNING delivery_key, recovery, organisation, kind, recipient_name, recipient_email, fields, attempts, traceparent, tracestate, message, claimed_until"
     );
     let rows = on_tx!(tx, conn => sqlx::query_as::<_, Row>(sql).bind(until).bind(now).bind(most).fetch_all(conn).await)?;
     rows.into_iter().map(Notice::try_from).collect()
+}
+
+/// Moves the end of the claims on these notices. Gives the keys of those that are still claimed as they say; the others are
+/// somebody else's, or at their end.
+pub async fn renew(tx: &mut Tx, notices: &[&Notice], until: Timestamp) -> Result<Vec<String>, StoreError> {
+    if notices.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(on_tx!(tx, conn : D => {
+        let mut query = QueryBuilder::<D>::new("UPDATE delivery SET claimed_until = ");
+        query.push_bind(until).push(" FROM (");
+        query.push_values(notices, |mut row, notice| {
+            row.push_bind(&notice.delivery_key).push_bind(notice.claimed_until);
+        });
+        query.push(") AS v WHERE delivery_key = v.column1 AND claimed_until = v.column2 AND state = 'pending' RETURNING delivery_key");
+        query.build_query_scalar::<String>().persistent(false).fetch_all(conn).await
+    })?)
 }
 
 /// When the next claim runs out.
@@ -195,13 +209,19 @@ pub struct Setback<'a> {
     pub next_at: Option<Timestamp>,
 }
 
-/// Notes tries that did not go well.
-pub async fn set_back(tx: &mut Tx, setbacks: &[Setback<'_>]) -> Result<(), StoreError> {
+/// Notes tries that did not go well. Gives the keys of those that were still claimed as they say.
+pub async fn set_back(tx: &mut Tx, setbacks: &[Setback<'_>]) -> Result<Vec<String>, StoreError> {
+    let mut noted = Vec::with_capacity(setbacks.len());
     for setback in setbacks {
         // One statement each: setbacks are rare, and a silent mail server holds the whole queue up anyway.
         let state = if setback.next_at.is_some() { "pending" } else { "failed" };
-        on_tx!(tx, conn => sqlx::query("UPDATE delivery SET state = $1, claimed_until = $2, problem = $3, attempts = attempts + 1 WHERE delivery_key = $4 AND state = 'pending'")
-            .bind(state).bind(setback.next_at).bind(setback.problem).bind(&setback.notice.delivery_key).execute(conn).await.map(drop))?;
+        let changed = on_tx!(tx, conn => sqlx::query("UPDATE delivery SET state = $1, claimed_until = $2, problem = $3, attempts = attempts + 1 \
+                WHERE delivery_key = $4 AND state = 'pending' AND claimed_until = $5")
+            .bind(state).bind(setback.next_at).bind(setback.problem).bind(&setback.notice.delivery_key).bind(setback.notice.claimed_until)
+            .execute(conn).await.map(|done| done.rows_affected()))?;
+        if changed == 1 {
+            noted.push(setback.notice.delivery_key.clone());
+        }
     }
-    Ok(())
+    Ok(noted)
 }

@@ -37,6 +37,7 @@ fn notice(kind: Kind) -> Notice {
         attempts: 0,
         trace: TraceContext::default(),
         message: MessageId::from_uuid(Uuid::nil()),
+        claimed_until: homeward_types::Timestamp::UNIX_EPOCH,
     }
 }
 

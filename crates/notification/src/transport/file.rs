@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use super::{Letter, Transport, TransportError};
 use crate::delivery::Try;
+use crate::term::Term;
 
 /// A folder of letters.
 pub struct Folder(PathBuf);
@@ -30,23 +31,25 @@ impl Folder {
 
 #[async_trait]
 impl Transport for Folder {
-    async fn send(&self, letters: Vec<Letter>) -> Vec<Try> {
-        let folder = self.0.clone();
+    async fn send(&self, letters: Vec<Letter>, term: &Term) -> Vec<Try> {
+        let (folder, term) = (self.0.clone(), term.clone());
         let count = letters.len();
-        let written = tokio::task::spawn_blocking(move || write_all(&folder, &letters)).await;
+        let written = tokio::task::spawn_blocking(move || write_all(&folder, &letters, &term)).await;
         written.unwrap_or_else(|error| vec![Try::Again { problem: format!("writing letters: {error}") }; count])
     }
 }
 
-fn write_all(folder: &Path, letters: &[Letter]) -> Vec<Try> {
-    let written: Vec<io::Result<PathBuf>> = letters.iter().map(|letter| write(folder, letter)).collect();
+fn write_all(folder: &Path, letters: &[Letter], term: &Term) -> Vec<Try> {
+    let written: Vec<Option<io::Result<PathBuf>>> =
+        letters.iter().map(|letter| term.holds().then(|| write(folder, letter))).collect();
     let synced = sync(folder);
     written
         .into_iter()
         .map(|path| match (path, &synced) {
-            (Ok(path), Ok(())) => Try::Accepted { receipt: path.display().to_string() },
-            (Err(error), _) => Try::Again { problem: format!("writing a letter below {}: {error}", folder.display()) },
-            (Ok(_), Err(error)) => Try::Again { problem: format!("syncing {}: {error}", folder.display()) },
+            (None, _) => Try::Late,
+            (Some(Ok(path)), Ok(())) => Try::Accepted { receipt: path.display().to_string() },
+            (Some(Err(error)), _) => Try::Again { problem: format!("writing a letter below {}: {error}", folder.display()) },
+            (Some(Ok(_)), Err(error)) => Try::Again { problem: format!("syncing {}: {error}", folder.display()) },
         })
         .collect()
 }

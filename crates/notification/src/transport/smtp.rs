@@ -9,6 +9,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use super::{Letter, Transport, TransportError};
 use crate::config::Smtp;
 use crate::delivery::Try;
+use crate::term::Term;
 
 /// A mail server.
 pub struct Server {
@@ -28,7 +29,10 @@ impl Server {
         Ok(Self { mailer: builder.build(), connections: usize::try_from(smtp.connections.max(1)).unwrap_or(1) })
     }
 
-    async fn send_one(&self, letter: Letter) -> Try {
+    async fn send_one(&self, letter: Letter, term: &Term) -> Try {
+        if !term.holds() {
+            return Try::Late;
+        }
         match self.mailer.send(letter.message).await {
             Ok(answer) => Try::Accepted { receipt: answer.first_line().unwrap_or("accepted").to_owned() },
             // 5xx: the server will not take this letter, however often it is asked.
@@ -46,7 +50,7 @@ fn chain(error: &lettre::transport::smtp::Error) -> String {
 
 #[async_trait]
 impl Transport for Server {
-    async fn send(&self, letters: Vec<Letter>) -> Vec<Try> {
-        stream::iter(letters).map(|letter| self.send_one(letter)).buffered(self.connections).collect().await
+    async fn send(&self, letters: Vec<Letter>, term: &Term) -> Vec<Try> {
+        stream::iter(letters).map(|letter| self.send_one(letter, term)).buffered(self.connections).collect().await
     }
 }

@@ -11,7 +11,7 @@ use homeward_proto::notification::v1::{NoticeKind, SendNotice};
 use mail_parser::MessageParser;
 
 use post_office::PostOffice;
-use world::{Answer, World, notice, worlds};
+use world::{Answer, World, notice, worlds, worlds_of_two};
 
 fn quick() -> Config {
     Config { retry: Duration::from_millis(50), retry_max: Duration::from_millis(100), ..Config::default() }
@@ -132,6 +132,50 @@ async fn a_silent_mail_server_loses_nothing() {
         assert_eq!(world.answers(1).await, vec![Answer::Accepted("r1.invitation.owner".into())]);
         assert_eq!(reopened.message_ids(), ["r1.invitation.owner@homeward.localhost"]);
         reopened.close();
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_processes_one_sends_each_notice() {
+    let office = PostOffice::open();
+    for world in worlds_of_two(by_mail(&office)).await {
+        office.forget();
+        let notices: Vec<SendNotice> = (0..60).map(|n| notice(&format!("r{n}.closed.owner"), NoticeKind::Closed)).collect();
+        // The second command comes while the first is being carried out, by the other process perhaps.
+        for _ in 0..2 {
+            for part in notices.chunks(7) {
+                world.send(part.to_vec()).await;
+            }
+        }
+        let answers = world.answers(60).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Answer::Accepted(_))), "{answers:?}");
+        let mut ids = office.message_ids();
+        ids.sort();
+        ids.dedup();
+        assert_eq!((ids.len(), office.message_ids().len()), (60, 60), "{} on {}", ids.len(), world.engine());
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_takes_longer_than_a_claim_is_sent_by_nobody_else() {
+    let office = PostOffice::open();
+    let Config { smtp, .. } = by_mail(&office);
+    let one_by_one = smtp.map(|smtp| Smtp { connections: 1, ..smtp });
+    let config = Config { claim: Duration::from_millis(900), smtp: one_by_one, ..by_mail(&office) };
+    for world in worlds_of_two(config).await {
+        office.forget();
+        let slow = |n: u32| SendNotice {
+            recipient_email: format!("slow{n}@northwind.example"),
+            ..notice(&format!("r{n}.closed.owner"), NoticeKind::Closed)
+        };
+        world.send((0..8).map(slow).collect()).await;
+        world.answers(8).await;
+        let mut ids = office.message_ids();
+        ids.sort();
+        let expected: Vec<String> = (0..8).map(|n| format!("r{n}.closed.owner@homeward.localhost")).collect();
+        assert_eq!(ids, expected, "eight at a quarter of a second each, on {}", world.engine());
         world.stop().await;
     }
 }

@@ -1,4 +1,5 @@
-//! A mail server on loopback that speaks real SMTP: `nobody@` does not exist, `busy@` takes mail at the second try only.
+//! A mail server on loopback that speaks real SMTP: `nobody@` does not exist, `busy@` takes mail at the second try only, and
+//! with `slow…@` everything takes its time.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -20,6 +21,10 @@ impl Handler for Desk {
         let mut tried = self.tried.lock().unwrap();
         let first = !tried.iter().any(|known| known == to);
         tried.push(to.to_owned());
+        drop(tried);
+        if to.starts_with("slow") {
+            std::thread::sleep(std::time::Duration::from_millis(250));
+        }
         if to.starts_with("nobody@") {
             response::NO_MAILBOX
         } else if to.starts_with("busy@") && first {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use homeward_chassis::shutdown::Shutdown;
+use homeward_messaging::testing::Vhost;
 use homeward_messaging::topology::{NOTIFICATION_NOTICES, QUEUES, RECOVERY_EVENTS};
 use homeward_messaging::{Broker, HandleError, Handler, MemoryBroker, NewMessage, Outbox, Received, Verdict, consume};
 use homeward_notification::{Config, Notification};
@@ -26,18 +27,31 @@ pub enum Answer {
 pub struct World {
     database: TestDatabase,
     folder: tempfile::TempDir,
-    broker: Arc<MemoryBroker>,
+    broker: Arc<dyn Broker>,
     asker: Outbox,
     heard: Arc<Mutex<Vec<Answer>>>,
     shutdown: Shutdown,
     neighbours: TestDatabase,
+    _vhost: Option<Vhost>,
 }
 
 /// One world for each engine.
 pub async fn worlds(config: Config) -> Vec<World> {
     let mut all = Vec::new();
     for database in migrated(&Notification::migrations()).await {
-        all.push(World::start(database, &config).await);
+        all.push(World::start(database, &config, None).await);
+    }
+    all
+}
+
+/// A world of two processes for each engine: on PostgreSQL with RabbitMQ between them.
+pub async fn worlds_of_two(config: Config) -> Vec<World> {
+    let mut all = Vec::new();
+    for database in migrated(&Notification::migrations()).await {
+        let vhost = database.is_postgres().then(Vhost::make);
+        let world = World::start(database, &config, vhost).await;
+        world.start_another(&config).await;
+        all.push(world);
     }
     all
 }
@@ -62,11 +76,14 @@ pub fn notice(key: &str, kind: NoticeKind) -> SendNotice {
 }
 
 impl World {
-    async fn start(database: TestDatabase, config: &Config) -> Self {
+    async fn start(database: TestDatabase, config: &Config, vhost: Option<Vhost>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let neighbours = sqlite().await;
         neighbours.migrate(&[homeward_messaging::MIGRATIONS]).await.unwrap();
-        let broker = Arc::new(MemoryBroker::open(QUEUES, neighbours.clone(), clock.clone()).await.unwrap());
+        let broker: Arc<dyn Broker> = match &vhost {
+            Some(vhost) => vhost.broker(QUEUES),
+            None => Arc::new(MemoryBroker::open(QUEUES, neighbours.clone(), clock.clone()).await.unwrap()),
+        };
         let folder = tempfile::tempdir().unwrap();
         let shutdown = Shutdown::new();
         let notification =
@@ -77,7 +94,7 @@ impl World {
         tokio::spawn(async move { outbox.run(stop).await });
         let heard = Arc::new(Mutex::new(Vec::new()));
         tokio::spawn(consume(broker.clone(), RECOVERY_EVENTS, Arc::new(Ear(heard.clone())), shutdown.token()));
-        Self { database, folder, broker, asker, heard, shutdown, neighbours }
+        Self { database, folder, broker, asker, heard, shutdown, neighbours, _vhost: vhost }
     }
 
     pub async fn try_start(config: &Config) -> Result<(), String> {
@@ -133,6 +150,13 @@ impl World {
         self.broker.dead(&NOTIFICATION_NOTICES, 10).await.unwrap().len()
     }
 
+    /// One more process on the same database, folder and broker.
+    pub async fn start_another(&self, config: &Config) {
+        let (clock, db): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), self.database.reopen().await);
+        let another = Notification::new(db, self.broker.clone(), clock, config, self.folder.path()).await.unwrap();
+        another.spawn(&self.shutdown);
+    }
+
     /// Recipient's name, address and fields as the database keeps them.
     pub async fn kept(&self, key: &str) -> (String, String, String) {
         let sql = "SELECT recipient_name, recipient_email, CAST(fields AS TEXT) FROM delivery WHERE delivery_key = $1";
@@ -166,6 +190,10 @@ impl World {
             Ok(())
         })
         .unwrap();
+    }
+
+    pub fn engine(&self) -> &'static str {
+        self.database.system()
     }
 
     pub async fn stop(self) {

@@ -10,7 +10,7 @@ use homeward_simulator::Drift;
 use homeward_simulator::well_known::{self, policy};
 use homeward_types::Limits;
 
-use world::{lease, worlds};
+use world::{lease, worlds, worlds_of};
 
 fn by_hand(to: &str) -> Drift {
     Drift::Move { policy: to.into() }
@@ -138,6 +138,34 @@ async fn an_account_in_the_recovery_policy_that_nobody_lent_is_a_stray() {
         let incidents = world.incidents_when(1).await;
         assert_eq!((incidents[0].kind.as_str(), incidents[0].account.as_str()), ("stray", well_known::STORY.id));
         assert!(world.returns_asked().is_empty(), "what Homeward did not lend is only reported");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_three_processes_one_patrols_at_a_time_and_its_report_is_whole() {
+    let limits = Limits { overdue_incident: Duration::from_millis(200), ..Limits::short() };
+    for world in worlds_of(3, limits).await {
+        world.simulator.truth().drift(well_known::STORY.id, by_hand(policy::RECOVERY)).unwrap();
+        world.tell(vec![lease(1, well_known::STORY.id, 2, LeaseState::Active, -60)]).await;
+        world.report_when("it is overdue", |report| report.overdue == 1).await;
+        let calls = || world.simulator.truth().calls().iter().map(|call| call.count).sum::<u64>();
+        let (before, began) = (calls(), std::time::Instant::now());
+        let mut patrols = std::collections::BTreeSet::new();
+        while began.elapsed() < Duration::from_secs(3) {
+            let report = world.report_when("a patrol", |_| true).await;
+            assert_eq!(
+                (report.read_back, report.overdue, report.findings.len()),
+                (1, 1, 1),
+                "what one did not read, another said"
+            );
+            patrols.insert(report.patrolled_at.map(|at| (at.seconds, at.nanos)));
+        }
+        // One patrol each 100 ms, not one for each process: as many reads as there were patrols, give or take one under way.
+        let read = calls() - before;
+        assert!(patrols.len() > 5, "{} patrols", patrols.len());
+        assert!(read <= 31, "{read} reads in 3 s by three processes");
+        assert_eq!(world.incidents_when(1).await.len(), 1, "told once");
         world.stop().await;
     }
 }

@@ -10,8 +10,9 @@ use homeward_chassis::auth::{Bearer, Persons};
 use homeward_chassis::rpc::memory::Hub;
 use homeward_chassis::rpc::{Client, Server, sized};
 use homeward_chassis::shutdown::Shutdown;
+use homeward_messaging::testing::Vhost;
 use homeward_messaging::topology::{QUEUES, RECOVERY_EVENTS};
-use homeward_messaging::{Batch, HandleError, Handler, MemoryBroker, NewMessage, Outbox, Received, Verdict, consume};
+use homeward_messaging::{Batch, Broker, HandleError, Handler, MemoryBroker, NewMessage, Outbox, Received, Verdict, consume};
 use homeward_patrol::{Parts, Patrol};
 use homeward_proto::patrol::v1::patrol_service_client::PatrolServiceClient;
 use homeward_proto::patrol::v1::{GetReportRequest, GetReportResponse};
@@ -40,13 +41,20 @@ pub struct World {
     heard: Arc<Mutex<Vec<IncidentOpened>>>,
     shutdown: Shutdown,
     _database: TestDatabase,
+    _vhost: Option<Vhost>,
 }
 
 /// One world for each engine.
 pub async fn worlds(limits: Limits) -> Vec<World> {
+    worlds_of(1, limits).await
+}
+
+/// As [`worlds`], of so many processes; several on PostgreSQL have RabbitMQ between them.
+pub async fn worlds_of(processes: usize, limits: Limits) -> Vec<World> {
     let mut all = Vec::new();
     for database in migrated(&Patrol::migrations()).await {
-        all.push(World::start(database, limits.clone()).await);
+        let vhost = (processes > 1 && database.is_postgres()).then(Vhost::make);
+        all.push(World::start(database, limits.clone(), vhost, processes).await);
     }
     all
 }
@@ -91,13 +99,16 @@ fn organisation(limits: Limits) -> Organisation {
 }
 
 impl World {
-    async fn start(database: TestDatabase, limits: Limits) -> Self {
+    async fn start(database: TestDatabase, limits: Limits, vhost: Option<Vhost>, processes: usize) -> Self {
         let limits = Limits { patrol: Duration::from_millis(100), late_limit: Duration::from_secs(20), ..limits };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let simulator = Simulator::start(SimulatorConfig::default()).await.unwrap();
         let neighbours = sqlite().await;
         neighbours.migrate(&[homeward_messaging::MIGRATIONS]).await.unwrap();
-        let broker = Arc::new(MemoryBroker::open(QUEUES, neighbours.clone(), clock.clone()).await.unwrap());
+        let broker: Arc<dyn Broker> = match &vhost {
+            Some(vhost) => vhost.broker(QUEUES),
+            None => Arc::new(MemoryBroker::open(QUEUES, neighbours.clone(), clock.clone()).await.unwrap()),
+        };
         let shutdown = Shutdown::new();
         let (hub, asked, token) = (Hub::new(), Arc::new(Mutex::new(Vec::new())), Bearer::generate().unwrap());
         let settings = AtlassianSettings {
@@ -106,15 +117,22 @@ impl World {
         };
         let provider: Arc<dyn IdentityProvider> = Arc::new(AtlassianProvider::new(settings, clock.clone()).unwrap());
         let organisation = organisation(limits);
-        let patrol = Patrol::new(Parts {
-            db: database.clone(),
-            broker: broker.clone(),
-            clock: clock.clone(),
-            providers: BTreeMap::from([(organisation.id.clone(), provider)]),
-            organisations: Arc::new(BTreeMap::from([(organisation.id.clone(), organisation)])),
-            policy: hub.client("all").bearing(&token),
-        });
-        patrol.spawn(&shutdown);
+        let process = |db| {
+            let patrol = Patrol::new(Parts {
+                db,
+                broker: broker.clone(),
+                clock: clock.clone(),
+                providers: BTreeMap::from([(organisation.id.clone(), provider.clone())]),
+                organisations: Arc::new(BTreeMap::from([(organisation.id.clone(), organisation.clone())])),
+                policy: hub.client("all").bearing(&token),
+            });
+            patrol.spawn(&shutdown);
+            patrol
+        };
+        let patrol = process(database.clone());
+        for _ in 1..processes {
+            process(database.reopen().await);
+        }
         let persons = Arc::new(Persons::default().with_service("patrol", &token).unwrap());
         let server = Server::new(persons, homeward_proto::FDS)
             .add(patrol.rpc())
@@ -126,7 +144,7 @@ impl World {
         let heard = Arc::new(Mutex::new(Vec::new()));
         tokio::spawn(consume(broker, RECOVERY_EVENTS, Arc::new(Ear(heard.clone())), shutdown.token()));
         let patrol = sized!(PatrolServiceClient::new(hub.client("all").bearing(&token)));
-        Self { simulator, teller, neighbours, patrol, asked, heard, shutdown, _database: database }
+        Self { simulator, teller, neighbours, patrol, asked, heard, shutdown, _database: database, _vhost: vhost }
     }
 
     pub async fn tell(&self, news: Vec<LeaseChanged>) {

@@ -45,6 +45,8 @@ struct Done<S: Saga> {
     spans: Vec<Span>,
     /// The states whose events are being committed; ends with the commit.
     commit: Vec<Mark>,
+    /// What follows for sagas that other coordinators hold.
+    later: Vec<Arrival<S>>,
 }
 
 /// Handles arrivals in order, at most [`MOST`] in a transaction; with the first of them, up to `due` due sagas.
@@ -186,7 +188,29 @@ async fn run<S: Saga, D: Domain<S>>(
     }
     inner.outbox.publish(done.messages);
     inner.domain.committed(&done.applied);
+    if !done.later.is_empty() {
+        tell_later(inner, &done.later).await;
+    }
     Ok(done.handled)
+}
+
+/// What follows for sagas that were in other hands, in a transaction of its own that may wait for them. If that fails, or we die
+/// before it, their own re-ask brings it up again.
+async fn tell_later<S: Saga, D: Domain<S>>(inner: &Inner<S, D>, later: &[Arrival<S>]) {
+    match Box::pin(each_half(inner, later)).await {
+        Ok(handled) => {
+            for (arrival, handled) in later.iter().zip(handled) {
+                if !matches!(handled, Handled::Done { .. }) {
+                    tracing::warn!(saga.id = %arrival.id(), "an input follows for a saga that does not exist, or is not ours to move");
+                }
+            }
+        }
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            sagas = later.len(),
+            "what follows for sagas in other hands is told when they ask again"
+        ),
+    }
 }
 
 async fn attempt<S: Saga, D: Domain<S>>(
@@ -209,7 +233,8 @@ async fn attempt<S: Saga, D: Domain<S>>(
         let ticks: Vec<Arrival<S>> = claimed.iter().map(|id| Arrival::Tick { id: *id }).collect();
         let noted: Vec<Noted> = arrivals.iter().chain(&ticks).map(|arrival| work.take(arrival, &mut applied)).collect();
         let mut messages = inner.outbox.batch();
-        let carried = carry_out(inner, tx, &mut work, &mut applied, &mut messages).await;
+        let mut later = Vec::new();
+        let carried = carry_out(inner, tx, &mut work, &mut applied, &mut messages, &mut later).await;
         if carried.is_err() {
             spans::undone(&work.spans);
         }
@@ -218,7 +243,7 @@ async fn attempt<S: Saga, D: Domain<S>>(
         let commit = states.into_iter().map(|state| boundary!("commit", format_args!("{}.{state}", S::NAME))).collect();
         let handled = noted.into_iter().map(|noted| work.answer(noted)).collect();
         let Work { due_at, left, spans, .. } = work;
-        Ok(Done { handled, applied, messages, due_at, left, spans, commit })
+        Ok(Done { handled, applied, messages, due_at, left, spans, commit, later })
     })
 }
 
@@ -229,6 +254,7 @@ async fn carry_out<S: Saga, D: Domain<S>>(
     work: &mut Work<'_, S>,
     applied: &mut Vec<Applied<S>>,
     messages: &mut Batch,
+    later: &mut Vec<Arrival<S>>,
 ) -> Result<(), SagaError> {
     let mut from = 0;
     for _ in 0..ROUNDS {
@@ -242,8 +268,12 @@ async fn carry_out<S: Saga, D: Domain<S>>(
             .await
             .map_err(|panic| SagaError::Panicked { doing: "carrying out a decision", message: panic_message(&*panic) })??;
         from = applied.len();
-        work.load(tx, follows.iter().map(Arrival::id)).await?;
-        for arrival in &follows {
+        // The domain may hold rows that another coordinator waits for with these sagas in hand: so we do not wait for those.
+        work.load_free(tx, follows.iter().map(Arrival::id)).await?;
+        let (ours, others): (Vec<_>, Vec<_>) =
+            follows.into_iter().partition(|arrival| matches!(arrival, Arrival::New { .. }) || work.knows(arrival.id()));
+        later.extend(others);
+        for arrival in &ours {
             match work.take(arrival, applied) {
                 Noted::Planned { .. } => {}
                 Noted::Missing => tracing::warn!(saga.id = %arrival.id(), "an input follows for a saga that does not exist"),

@@ -68,10 +68,39 @@ impl<'a, S: Saga> Work<'a, S> {
 
     /// Loads and locks the sagas of these arrivals that are not loaded yet.
     pub(super) async fn load(&mut self, tx: &mut Tx, arrivals: impl Iterator<Item = Uuid>) -> Result<(), StoreError> {
+        let ids = self.missing(arrivals);
+        let stored = store::load(tx, &ids).await?;
+        self.keep_rows(stored);
+        for id in ids {
+            self.slots.entry(id).or_insert(None);
+        }
+        Ok(())
+    }
+
+    /// Loads and locks those of these sagas that nobody else holds.
+    pub(super) async fn load_free(&mut self, tx: &mut Tx, arrivals: impl Iterator<Item = Uuid>) -> Result<(), StoreError> {
+        let ids = self.missing(arrivals);
+        if !ids.is_empty() {
+            let stored = store::load_free(tx, &ids).await?;
+            self.keep_rows(stored);
+        }
+        Ok(())
+    }
+
+    /// Whether it was looked for.
+    pub(super) fn knows(&self, id: Uuid) -> bool {
+        self.slots.contains_key(&id)
+    }
+
+    fn missing(&self, arrivals: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
         let mut ids: Vec<Uuid> = arrivals.filter(|id| !self.slots.contains_key(id)).collect();
         ids.sort_unstable();
         ids.dedup();
-        for stored in store::load(tx, &ids).await? {
+        ids
+    }
+
+    fn keep_rows(&mut self, rows: Vec<store::Stored>) {
+        for stored in rows {
             let id = stored.id;
             let slot = match Row::of(stored, self.registry) {
                 Ok(Ok(row)) => Slot::Ready(row),
@@ -80,10 +109,6 @@ impl<'a, S: Saga> Work<'a, S> {
             };
             self.slots.insert(id, Some(slot));
         }
-        for id in ids {
-            self.slots.entry(id).or_insert(None);
-        }
-        Ok(())
     }
 
     /// Decides what an arrival means. What changed is added to `applied`.

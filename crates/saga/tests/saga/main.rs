@@ -9,6 +9,7 @@ mod explore;
 mod library;
 mod post;
 mod rehearsal;
+mod replicas;
 mod store;
 mod table;
 mod timers;

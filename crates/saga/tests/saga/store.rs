@@ -71,3 +71,10 @@ pub async fn tamper(db: &homeward_store::Database, id: Uuid, version: i64, data:
     });
     assert_eq!(tampered.unwrap(), 1);
 }
+
+/// Keeps a saga's row, as another coordinator does that has it in hand.
+pub async fn hold(tx: &mut Tx, id: Uuid) {
+    let lock = for_update!(tx, "SELECT id FROM saga WHERE id = $1");
+    let held: Uuid = on_tx!(tx, c => sqlx::query_scalar(lock).bind(id).fetch_one(c).await).unwrap();
+    assert_eq!(held, id);
+}

@@ -1,10 +1,12 @@
 //! Links the entries that others wrote, and anchors the chain outside the database.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use homeward_types::{Clock, Timestamp};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{Checkpoint, CheckpointFile};
@@ -22,13 +24,16 @@ const BATCH: i64 = 500;
 /// How long an entry waits at most before it is looked at. Linked *and* anchored within a second, as the procedure asks.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Links a service's audit log. Any number may run on one database: they take turns.
+/// Links a service's audit log. Any number may run on one database: they take turns. Each has a file of its own and keeps it
+/// complete, whoever linked: so each file alone is enough to verify the log, with the key of the process that wrote it.
 pub struct Chainer {
     database: Database,
     clock: Arc<dyn Clock>,
     service: String,
     signer: Signer,
     file: CheckpointFile,
+    /// How far this file goes, by organisation; `None` before it was looked at.
+    written: Mutex<Option<BTreeMap<String, i64>>>,
 }
 
 /// What one round did.
@@ -49,7 +54,7 @@ impl Chainer {
         signer: Signer,
         file: CheckpointFile,
     ) -> Self {
-        Self { database, clock, service: service.into(), signer, file }
+        Self { database, clock, service: service.into(), signer, file, written: Mutex::default() }
     }
 
     /// Links until told to stop, and once more then. Trouble is logged and tried again: nothing is lost by waiting.
@@ -113,23 +118,45 @@ impl Chainer {
         })
     }
 
-    /// First the file, then the note that it holds them: a crash between the two repeats a line, which does no harm.
+    /// First the file, then the note that some file holds them: a crash between the two repeats a line, which does no harm.
     async fn anchor(&self) -> Result<u64, StoreError> {
-        let ends = store::unanchored(&self.database).await?;
-        if ends.is_empty() {
-            return Ok(0);
+        let mut written = self.written.lock().await;
+        let anchored = store::anchored(&self.database).await?;
+        let mut known = match written.take() {
+            Some(known) => known,
+            None if anchored.is_empty() => BTreeMap::new(),
+            None => self.in_file(|file, service| file.newest(&service)).await?,
+        };
+        // Another place than the newest one here, not only a later: a log that was restored from a backup goes on from an earlier.
+        let ends: Vec<&End> =
+            anchored.iter().map(|chain| &chain.end).filter(|end| known.get(&end.organisation) != Some(&end.seq)).collect();
+        if !ends.is_empty() {
+            let lines = self.sign(&ends, self.clock.now());
+            self.in_file(move |file, _| file.append(&lines)).await?;
+            known.extend(ends.iter().map(|end| (end.organisation.clone(), end.seq)));
         }
-        let lines = self.sign(&ends, self.clock.now());
-        let file = self.file.clone();
-        let added = tokio::task::spawn_blocking(move || file.append(&lines)).await;
-        added.map_err(|source| super::signer::file(self.file.path(), "adding a checkpoint", std::io::Error::other(source)))??;
-        transaction!(self.database, "audit_checkpoint.anchor", async |tx| -> Result<(), StoreError> {
-            store::note_anchors(tx, &ends).await
-        })?;
+        *written = Some(known);
+        let news: Vec<&End> =
+            anchored.iter().filter(|chain| chain.anchored_seq < chain.end.seq).map(|chain| &chain.end).collect();
+        if !news.is_empty() {
+            transaction!(self.database, "audit_checkpoint.anchor", async |tx| -> Result<(), StoreError> {
+                store::note_anchors(tx, &news).await
+            })?;
+        }
         Ok(ends.len() as u64)
     }
 
-    fn sign(&self, ends: &[End], at: Timestamp) -> Vec<Checkpoint> {
+    /// Works on the file where it may block.
+    async fn in_file<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(CheckpointFile, String) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (file, service) = (self.file.clone(), self.service.clone());
+        let done = tokio::task::spawn_blocking(move || work(file, service)).await;
+        done.map_err(|source| super::signer::file(self.file.path(), "adding a checkpoint", std::io::Error::other(source)))?
+    }
+
+    fn sign(&self, ends: &[&End], at: Timestamp) -> Vec<Checkpoint> {
         ends.iter().map(|end| Checkpoint::sign(&self.signer, &self.service, &end.organisation, end.seq, &end.hash, at)).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! A signed word about how far a chain had come, one line in an append-only file outside the database.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::signer::{Signer, VerifyingKey, file};
 use crate::error::StoreError;
 use crate::hex::{hex, unhex};
+
+/// How much of the end of a file is looked at for its newest lines.
+const TAIL: u64 = 256 * 1024;
 
 /// At `at`, the entry `seq` of this organisation's chain had this hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +117,17 @@ impl CheckpointFile {
         file.sync_data()
     }
 
+    /// How far the newest lines of this service go, by organisation. Looks at the end of the file only: a chain that is not
+    /// found there is only anchored once more. Blocks.
+    pub(super) fn newest(&self, service: &str) -> Result<BTreeMap<String, i64>, StoreError> {
+        let bytes = tail(&self.path).map_err(|source| file(&self.path, "reading the checkpoints", source))?;
+        let of_service = |line| match line {
+            Line::Checkpoint(checkpoint) if checkpoint.service == service => Some((checkpoint.organisation, checkpoint.seq)),
+            Line::Checkpoint(_) | Line::Unreadable { .. } => None,
+        };
+        Ok(parse(&bytes).into_iter().filter_map(of_service).collect())
+    }
+
     /// Every line. A file that does not exist has none.
     ///
     /// # Errors
@@ -124,6 +139,25 @@ impl CheckpointFile {
             Err(error) => Err(file(&self.path, "reading the checkpoints", error)),
         }
     }
+}
+
+/// The last part of the file, from the beginning of a line on.
+fn tail(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let length = file.seek(SeekFrom::End(0))?;
+    let from = length.saturating_sub(TAIL);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    if from > 0 {
+        let first = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        bytes.drain(..first);
+    }
+    Ok(bytes)
 }
 
 /// Whether a crash cut the last line off.

@@ -22,6 +22,14 @@ pub(super) struct End {
     pub(super) hash: Vec<u8>,
 }
 
+/// The end of a chain, with how far some process's checkpoint file goes.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Anchored {
+    #[sqlx(flatten)]
+    pub(super) end: End,
+    pub(super) anchored_seq: i64,
+}
+
 /// The ends of several chains: place and hash of the newest entry, by organisation.
 pub(super) type Ends = BTreeMap<String, (i64, Digest)>;
 
@@ -159,7 +167,7 @@ pub(super) async fn move_ends(tx: &mut Tx, ends: &Ends) -> Result<(), StoreError
     Ok(())
 }
 
-pub(super) async fn note_anchors(tx: &mut Tx, ends: &[End]) -> Result<(), StoreError> {
+pub(super) async fn note_anchors(tx: &mut Tx, ends: &[&End]) -> Result<(), StoreError> {
     on_tx!(tx, c : D => {
         let mut update = QueryBuilder::<D>::new("WITH v (organisation, seq) AS (");
         update.push_values(ends, |mut row, end| {
@@ -173,10 +181,10 @@ pub(super) async fn note_anchors(tx: &mut Tx, ends: &[End]) -> Result<(), StoreE
     Ok(())
 }
 
-/// The ends that the checkpoint file does not hold yet.
-pub(super) async fn unanchored(database: &Database) -> Result<Vec<End>, StoreError> {
+/// Where each chain ends, and how far it is anchored.
+pub(super) async fn anchored(database: &Database) -> Result<Vec<Anchored>, StoreError> {
     Ok(on!(database, pool => sqlx::query_as(
-        "SELECT organisation, seq, hash FROM audit_checkpoint WHERE seq > anchored_seq ORDER BY organisation").fetch_all(pool).await)?)
+        "SELECT organisation, seq, hash, anchored_seq FROM audit_checkpoint ORDER BY organisation").fetch_all(pool).await)?)
 }
 
 /// Where each chain ends, as the database says.

@@ -353,6 +353,33 @@ async fn chainers_of_several_processes_take_turns() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_of_each_process_is_complete_whoever_linked() {
+    for log in Log::both().await {
+        let one_more = |name: &str| {
+            let signer = Signer::load_or_create(&log.folder.path(&format!("{name}.key"))).unwrap();
+            let (key, file) = (signer.key().clone(), CheckpointFile::new(log.folder.path(&format!("{name}.checkpoints"))));
+            let chainer = |signer| Chainer::new((*log.db).clone(), log.clock.clone(), SERVICE, signer, file.clone());
+            (chainer(signer), key, file.clone())
+        };
+        let (first, second) = (one_more("first"), one_more("second"));
+        for (n, (chainer, ..)) in [&first, &second, &second, &first, &first].into_iter().enumerate() {
+            log.add("acme", 3).await;
+            log.add("umbrella", 1).await;
+            assert_eq!(chainer.tick().await.unwrap().linked, 4, "round {n}");
+        }
+        assert_eq!(second.0.tick().await.unwrap(), Tick { linked: 0, checkpoints: 2 }, "what the first has linked since");
+        for (_, key, file) in [&first, &second] {
+            let report = audit::verify(&log.db, SERVICE, &file.read().unwrap(), std::slice::from_ref(key)).await.unwrap();
+            assert!(report.is_intact(), "{report}");
+            assert_eq!(report.chains.iter().map(homeward_store::audit::Chain::unanchored).sum::<i64>(), 0, "{report}");
+        }
+        // A process that starts again knows from its file where it was.
+        let (again, ..) = one_more("second");
+        assert_eq!(again.tick().await.unwrap(), Tick { linked: 0, checkpoints: 0 });
+    }
+}
+
 #[tokio::test]
 async fn a_running_chainer_links_within_a_second_and_once_more_when_told_to_stop() {
     for log in Log::both().await {
