@@ -53,8 +53,9 @@ pub struct Usage {
     pub remaining: Option<u32>,
 }
 
+/// What is known of one path's limit, and who may call it now. Pure: the moment comes in by parameter.
 #[derive(Debug, Default)]
-struct Path {
+pub struct PathBudget {
     limit: Option<u32>,
     remaining: Option<u32>,
     resets: Option<Instant>,
@@ -66,9 +67,14 @@ struct Path {
     refused: u64,
 }
 
-impl Path {
+impl PathBudget {
+    /// A path with the limit in calls a minute that the provider publishes, if it does.
+    pub fn new(documented: Option<u32>) -> Self {
+        Self { limit: documented, remaining: documented, ..Self::default() }
+    }
+
     /// `None`: go, and count it. `Some(when)`: look again then.
-    fn take(&mut self, priority: Priority, now: Instant) -> Option<Instant> {
+    pub fn take(&mut self, priority: Priority, now: Instant) -> Option<Instant> {
         if self.resets.is_some_and(|at| at <= now) {
             self.resets = None;
             self.remaining = self.limit;
@@ -104,7 +110,8 @@ impl Path {
         }
     }
 
-    fn learn(&mut self, news: RateNews, now: Instant) -> Duration {
+    /// Takes in what an answer said. For a refused call, the time to wait; otherwise nothing.
+    pub fn learn(&mut self, news: RateNews, now: Instant) -> Duration {
         self.limit = news.limit.or(self.limit);
         if let Some(left) = news.remaining {
             self.remaining = Some(left.saturating_sub(self.in_flight.saturating_sub(1)));
@@ -130,12 +137,28 @@ impl Path {
         self.blocked_until = self.blocked_until.max(Some(now + wait));
         wait
     }
+
+    /// A call that went ended, however it ended.
+    pub fn ended(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Somebody of this priority waits until [`Self::take`] lets it go: those below let it go first.
+    pub fn waits(&mut self, priority: Priority) {
+        self.waiting[priority as usize] += 1;
+    }
+
+    /// One who waited looks again, or has given up.
+    pub fn waits_no_more(&mut self, priority: Priority) {
+        let count = &mut self.waiting[priority as usize];
+        *count = count.saturating_sub(1);
+    }
 }
 
 /// The rate limits of one organisation's paths, as far as they are known.
 #[derive(Debug, Default)]
 pub struct RateBudget {
-    paths: Mutex<HashMap<&'static str, Path>>,
+    paths: Mutex<HashMap<&'static str, PathBudget>>,
 }
 
 impl RateBudget {
@@ -157,13 +180,12 @@ impl RateBudget {
             let now = Instant::now();
             let again = {
                 let mut paths = self.lock();
-                let state =
-                    paths.entry(path).or_insert_with(|| Path { limit: documented, remaining: documented, ..Path::default() });
+                let state = paths.entry(path).or_insert_with(|| PathBudget::new(documented));
                 match state.take(priority, now) {
                     None => return Ok(Permit { budget: self, path }),
                     Some(again) if again > deadline => return Err(again - now),
                     Some(again) => {
-                        state.waiting[priority as usize] += 1;
+                        state.waits(priority);
                         again
                     }
                 }
@@ -190,7 +212,7 @@ impl RateBudget {
         usage
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Path>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, PathBudget>> {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -213,7 +235,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if let Some(path) = self.budget.lock().get_mut(self.path) {
-            path.in_flight = path.in_flight.saturating_sub(1);
+            path.ended();
         }
     }
 }
@@ -228,8 +250,7 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(path) = self.budget.lock().get_mut(self.path) {
-            let count = &mut path.waiting[self.priority as usize];
-            *count = count.saturating_sub(1);
+            path.waits_no_more(self.priority);
         }
     }
 }
