@@ -127,20 +127,21 @@ may_say() {
   esac
 }
 
+# The topology is declared by `homeward migrate` alone; the services (storage.declare = false) only look whether it is there.
 definitions() {
-  local exchanges='homeward(\\.dead)?' queues='(directory|policy|recovery|notification|patrol)\\..+'
-  local users=() permissions=() topics=() name all own
+  local users=() permissions=() topics=() name tags configure write read
   for name in operator migrate "${KEEPS_TABLES[@]}"; do
-    local tags='[]'
-    [[ $name != operator ]] || tags='["administrator"]'
-    users+=("{\"name\":\"homeward-$name\",\"password_hash\":\"$(password_hash "$(<"$FOLDER/rabbitmq/passwords/$name")")\",\"hashing_algorithm\":\"rabbit_password_hashing_sha256\",\"tags\":$tags,\"limits\":{}}")
-    all="^($exchanges|$queues)\$"
-    own="^($exchanges|$name\\\\..+)\$" # a role takes messages from its own queues only
+    tags='[]'
     case $name in
-      operator) all='.*' own='.*' ;;
-      migrate) own=$all ;;
+      operator) tags='["administrator"]' configure='.*' write='.*' read='.*' ;;
+      migrate)
+        configure='^(homeward(\\.dead)?|(directory|policy|recovery|notification|patrol)\\..+)$'
+        write=$configure read=$configure
+        ;;
+      *) configure='^$' write='^homeward(\\.dead)?$' read="^$name"'\\..+$' ;;
     esac
-    permissions+=("{\"user\":\"homeward-$name\",\"vhost\":\"/\",\"configure\":\"$all\",\"write\":\"$all\",\"read\":\"$own\"}")
+    users+=("{\"name\":\"homeward-$name\",\"password_hash\":\"$(password_hash "$(<"$FOLDER/rabbitmq/passwords/$name")")\",\"hashing_algorithm\":\"rabbit_password_hashing_sha256\",\"tags\":$tags,\"limits\":{}}")
+    permissions+=("{\"user\":\"homeward-$name\",\"vhost\":\"/\",\"configure\":\"$configure\",\"write\":\"$write\",\"read\":\"$read\"}")
     [[ $name == operator ]] || topics+=("{\"user\":\"homeward-$name\",\"vhost\":\"/\",\"exchange\":\"homeward\",\"write\":\"$(may_say "$name")\",\"read\":\".*\"}")
   done
   local IFS=,

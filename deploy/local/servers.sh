@@ -20,15 +20,12 @@ FIRST_AMQP_PORT=21672
 FIRST_MANAGEMENT_PORT=21772
 FIRST_DISTRIBUTION_PORT=21872
 FIRST_EPMD_PORT=21972
-PORTS_TO_TRY=90
-
-# Slow machines compile beside it; a start takes about 1 s (PostgreSQL) and 5 s (RabbitMQ) on an idle one.
-START_SECONDS=120
-STOP_SECONDS=30
 
 RABBITMQ=/usr/lib/rabbitmq/bin/rabbitmq-server
 
-die() { echo "servers.sh: $*" >&2; exit 1; }
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=processes.sh
+. "$HERE/processes.sh"
 
 # ---------------------------------------------------------------- packages
 
@@ -71,17 +68,7 @@ without_services() { # with a temporary policy that keeps new packages from star
   ((status == 0)) || die "apt could not install ${packages[*]}"
 }
 
-# ---------------------------------------------------------------- ports and processes
-
-answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # is anyone listening on this port?
-
-free_port() { # the first free one from $1 on
-  local port
-  for ((port = $1; port < $1 + PORTS_TO_TRY; port++)); do
-    if ! answers "$port"; then echo "$port"; return; fi
-  done
-  die "no free port from $1 to $((port - 1))"
-}
+# ---------------------------------------------------------------- ports
 
 choose_ports() {
   if [[ ! -f $DIR/ports ]]; then
@@ -95,44 +82,6 @@ choose_ports() {
   fi
   # shellcheck disable=SC1091
   . "$DIR/ports"
-}
-
-born() { # when process $1 started, in ticks since boot; nothing if it is gone. With the pid it names one process for good.
-  local stat fields
-  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
-  read -ra fields <<<"${stat##*) }" # behind the name, which may hold spaces: state, …, start time
-  [[ ${fields[0]} == Z ]] || echo "${fields[19]}"
-}
-
-remember() { echo "$2 $(born "$2")" >"$DIR/$1.process"; }
-
-running() { # does the process that `up` started as $1 still run? Sets pid.
-  local birth
-  [[ -f $DIR/$1.process ]] || return 1
-  read -r pid birth <"$DIR/$1.process"
-  [[ -n $birth && $(born "$pid") == "$birth" ]]
-}
-
-wait_until() { # what, name of the process, command…: repeats the command until it succeeds or the process is gone
-  local what=$1 name=$2 deadline=$((SECONDS + START_SECONDS))
-  shift 2
-  until "$@"; do
-    running "$name" || die "$what ended at once; the end of $DIR/$name.log:"$'\n'"$(tail -n 20 "$DIR/$name.log")"
-    ((SECONDS < deadline)) || die "$what does not answer after $START_SECONDS s; see $DIR/$name.log"
-    sleep 0.1
-  done
-}
-
-stop() { # name, signal
-  local name=$1 signal=$2 pid deadline=$((SECONDS + STOP_SECONDS))
-  if running "$name"; then
-    kill -s "$signal" "$pid" 2>/dev/null || true
-    while running "$name"; do
-      if ((SECONDS >= deadline)); then kill -s KILL "$pid" 2>/dev/null || true; fi
-      sleep 0.05
-    done
-  fi
-  rm -f "$DIR/$name.process"
 }
 
 # ---------------------------------------------------------------- PostgreSQL
@@ -168,10 +117,17 @@ postgres_with_tls() { # adds to settings and init; the server reads keys and pas
   ((EUID != 0)) || mine+=(-o postgres)
   mkdir -p "$to"
   for each in certificate.pem key.pem passwords/superuser; do "${mine[@]}" "$from/$each" "$to/${each##*/}"; done
-  "${mine[@]}" "$(dirname "${BASH_SOURCE[0]}")/../postgres/pg_hba.conf" "$to/pg_hba.conf"
+  "${mine[@]}" "$HERE/../postgres/pg_hba.conf" "$to/pg_hba.conf"
   ((EUID != 0)) || chown postgres: "$to"
   settings+=(-c ssl=on -c "ssl_cert_file=$to/certificate.pem" -c "ssl_key_file=$to/key.pem" -c "hba_file=$to/pg_hba.conf")
   init=(-A scram-sha-256 "--pwfile=$to/superuser")
+}
+
+postgres_roles() { # one role and one schema for each service; may be run again
+  local address="host=$DIR/postgres port=$POSTGRES_PORT user=homeward dbname=postgres"
+  PASSWORDS=$HOMEWARD_PREPARED/postgres/passwords PGPASSWORD=$(<"$HOMEWARD_PREPARED/postgres/passwords/superuser") \
+    "$PG/psql" --dbname "$address" --no-psqlrc --quiet --file "$HERE/../postgres/roles.sql" >>"$DIR/postgres.log" 2>&1 ||
+    die "the services' roles could not be made; the end of $DIR/postgres.log:"$'\n'"$(tail -n 5 "$DIR/postgres.log")"
 }
 
 # ---------------------------------------------------------------- RabbitMQ
@@ -287,6 +243,7 @@ up() {
   wait_until "RabbitMQ's management" rabbitmq management_answers
   exec 9>&-
   if [[ -n ${HOMEWARD_PREPARED:-} ]]; then
+    postgres_roles
     echo "PostgreSQL on $POSTGRES_PORT, RabbitMQ on $AMQP_PORT, both with TLS"
     return
   fi
