@@ -15,13 +15,18 @@ pub use persons::{PersonConfig, Persons, PersonsError, ServiceConfig};
 
 use crate::rpc::Refused;
 
-/// A person or service that made a call, known by its token.
+/// A person or service that made a call, known by its token or, a service, by its certificate.
 #[derive(Debug, Clone)]
 pub struct Caller {
     person: Arc<Person>,
 }
 
 impl Caller {
+    /// The service of this name, if it can be one.
+    pub(crate) fn service(name: &str) -> Option<Self> {
+        Some(Self { person: Arc::new(persons::service(name.parse().ok()?)) })
+    }
+
     /// Who it is.
     pub fn person(&self) -> &Person {
         &self.person

@@ -78,11 +78,12 @@ pub enum ConfigError {
 /// A [`ConfigError`] for the first setting that is wrong.
 pub fn load<T: DeserializeOwned>(path: Option<&Path>, overrides: &Overrides) -> Result<T, ConfigError> {
     let mut settings = overrides.apply(read(path)?)?;
-    let mode = mode::of(&settings);
+    let reading =
+        secret::Reading { mode: mode::of(&settings), exposed: path.filter(|path| secret::all_may_read(path)).map(place_of) };
     // Each round turns one `x_file` into the secret `x`, so the rounds are at most as many as there are settings.
     loop {
-        let reading = Setting(settings.clone());
-        let misfit = match secret::reading_in(mode, || serde_path_to_error::deserialize::<_, T>(reading)) {
+        let setting = Setting(settings.clone());
+        let misfit = match secret::reading(&reading, || serde_path_to_error::deserialize::<_, T>(setting)) {
             Ok(read) => return Ok(read),
             Err(error) => Misplaced::of(error),
         };
@@ -94,9 +95,14 @@ pub fn load<T: DeserializeOwned>(path: Option<&Path>, overrides: &Overrides) -> 
 
 fn read(path: Option<&Path>) -> Result<Value, ConfigError> {
     let Some(path) = path else { return Ok(Value::new(None, ValueKind::Table(::config::Map::new()))) };
-    let place = path.display().to_string();
+    let place = place_of(path);
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { file: path.to_owned(), source })?;
     parse(&text, &place)
+}
+
+/// How errors and the origins of values call the file.
+fn place_of(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// Parses TOML and notes in every value where it comes from.

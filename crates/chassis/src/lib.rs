@@ -5,6 +5,7 @@
 //! - [`metrics`]: the instruments, by OTLP and on a Prometheus page.
 //! - [`rpc`]: servers with health, reflection, deadlines and callers; clients; typed refusals; gRPC in memory.
 //! - [`auth`]: who calls, and what the caller may do.
+//! - [`health`]: whether the process can do its work, for probes.
 //! - [`shutdown`]: tasks that bring the process down loudly when they fail, and stop together.
 //! - [`mod@boundary`]: tells a crash test what was in progress.
 //!
@@ -13,6 +14,7 @@
 pub mod auth;
 pub mod boundary;
 pub mod config;
+pub mod health;
 pub mod metrics;
 pub mod rpc;
 pub mod shutdown;

@@ -4,20 +4,27 @@
 //! and how long the caller waits (`grpc-timeout`). [`Client`] sends them and [`Server`] takes them up, so that
 //! handlers and callers need not.
 
+mod access;
 mod call;
 mod client;
 mod deadline;
 mod edge;
+mod ending;
+mod forward;
 pub mod memory;
 mod peer;
 mod refused;
+mod replicas;
 mod server;
 
 use std::time::Duration;
 
+pub use access::{Access, IDENTITY_DOMAIN};
 pub use client::Client;
+pub use forward::Forward;
 pub use peer::{Listen, Peer, PeerError, Tls};
 pub use refused::Refused;
+pub use replicas::Identity;
 pub use server::{ServeError, Server};
 
 /// The largest message that is received, in bytes; see [`sized!`](crate::sized!).

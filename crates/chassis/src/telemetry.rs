@@ -56,6 +56,9 @@ pub struct TelemetryConfig {
     pub log_format: LogFormat,
     /// What is logged: levels by target, for example `info,homeward_policy=debug`. Default: `info`.
     pub log_filter: String,
+    /// Where a person looks at a trace, with `{trace_id}` in place of its id: `http://jaeger:16686/trace/{trace_id}` for Jaeger;
+    /// for Grafana Tempo the address of an Explore query, as deploy/README.md shows. Default: none, and only ids are shown.
+    pub trace_link: Option<String>,
     /// Whether logs and traces may show e-mail addresses in full. Default: no, they show as `m…@example.com`.
     pub full_emails: bool,
 }
@@ -68,6 +71,7 @@ impl Default for TelemetryConfig {
             metrics_interval: Duration::from_secs(15),
             log_format: LogFormat::Human,
             log_filter: "info".to_owned(),
+            trace_link: None,
             full_emails: false,
         }
     }

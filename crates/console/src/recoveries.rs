@@ -80,6 +80,8 @@ struct OnePage {
     outcome: String,
     evidence: String,
     trace: String,
+    /// Where to look at the trace; empty when nobody said.
+    trace_link: String,
     approvers: String,
     timeline: Vec<Entry>,
 }
@@ -98,9 +100,15 @@ pub async fn one(State(console): State<Console>, headers: HeaderMap, Path(recove
         outcome: if recovery.outcome.is_empty() { "still open".into() } else { recovery.outcome_sentence.clone() },
         evidence: recovery.return_evidence.clone(),
         trace: recovery.trace_id.clone(),
+        trace_link: link(&recovery.trace_link),
         approvers: response.approvers.join(", "),
         timeline: response.timeline.iter().map(entry).collect(),
     })
+}
+
+/// A page cannot make a browser run what stands in the configuration.
+fn link(address: &str) -> String {
+    if address.starts_with("https://") || address.starts_with("http://") { address.to_owned() } else { String::new() }
 }
 
 fn entry(entry: &TimelineEntry) -> Entry {

@@ -2,14 +2,18 @@
 
 #[cfg(feature = "demo")]
 mod demo;
+mod serve;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeward_types::{ProofKind, RecoveryId};
 
+use crate::compose::Role;
+
 #[cfg(feature = "demo")]
 pub use demo::{Demo, SimulatorArgs, Story};
+pub use serve::{KeysCommand, Migrate, MigrateWhat, Serve};
 
 /// Recovers a lost second factor, and makes sure that the account is put back.
 #[derive(Debug, Parser)]
@@ -39,6 +43,13 @@ pub enum Command {
     Demo(Demo),
     /// Run all services in one process, durable under the data directory.
     Up(Settings),
+    /// Run one service, on a database server and RabbitMQ.
+    Serve(Serve),
+    /// Bring tables up to date and declare the broker's queues.
+    Migrate(Migrate),
+    /// Show public keys that one service must be told of another.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Run the simulated organisation by itself.
     #[cfg(feature = "demo")]
     Simulator(SimulatorArgs),
@@ -101,11 +112,22 @@ pub struct Settings {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Check it; say what is wrong, where, and what to do.
-    Check(Settings),
+    Check(ConfigOf),
     /// Print what is in force, defaults included, secrets masked.
-    Print(Settings),
+    Print(ConfigOf),
     /// Print a documented example.
     Example,
+}
+
+/// Which configuration, and as who reads it.
+#[derive(Debug, Args)]
+pub struct ConfigOf {
+    /// As `serve ROLE` reads it: without the secrets of the others, whose files need not be there.
+    #[arg(long, value_enum)]
+    pub role: Option<Role>,
+    /// The configuration.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// How to make a token.

@@ -1,13 +1,19 @@
-//! The one binary: command line, `up`, `demo`, `simulator`.
+//! The one binary: command line, `up`, `serve`, `demo`, `simulator`.
 
 mod call;
 mod cli;
+mod compose;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod keys;
+mod migrate;
+mod probes;
+mod serve;
 mod settings;
 #[cfg(feature = "demo")]
 mod simulate;
+mod stop;
 mod token;
 mod up;
 
@@ -31,6 +37,11 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs what goes on until it is told to stop.
+fn long(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    stop::with_runtime(work).map_err(anyhow::Error::from)?
+}
+
 fn run(command: Command) -> Result<ExitCode, Failure> {
     let done = |outcome: Result<(), Failure>| outcome.map(|()| ExitCode::SUCCESS);
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
@@ -41,7 +52,10 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Demo(args) => runtime()?.block_on(demo::run(args)),
         #[cfg(feature = "demo")]
         Command::Simulator(args) => done(runtime()?.block_on(simulate::run(args))),
-        Command::Up(args) => done(runtime()?.block_on(up::run(&args))),
+        Command::Up(args) => done(long(up::run(&args))),
+        Command::Serve(args) => done(long(serve::run(&args))),
+        Command::Migrate(args) => done(runtime()?.block_on(migrate::run(&args))),
+        Command::Keys(command) => done(keys::command(&command)),
         Command::Ask(ask) => runtime()?.block_on(call::run(ask)),
     }
 }

@@ -1,22 +1,28 @@
 //! What an administrator sets: one file, `homeward.toml`, and `HOMEWARD__…` in the environment.
 
 mod organisation;
+mod production;
+mod services;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use homeward_chassis::auth::PersonConfig;
-use homeward_chassis::config::{self, Mode, Overrides, Secret};
+use homeward_chassis::config::{self, Mode, Overrides};
 use homeward_chassis::rpc::Listen;
 use homeward_chassis::telemetry::TelemetryConfig;
 use homeward_types::{Organisation, OrganisationId};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use organisation::{OrganisationSettings, ProviderSettings};
+pub use organisation::{KeyDetails, OrganisationSettings, ProviderSettings};
+pub use services::{Grants, Services};
+pub use storage::Storage;
 
-use crate::cli::ConfigCommand;
+use crate::cli::{ConfigCommand, ConfigOf};
+use crate::compose::Role;
 use crate::exit::Failure;
 
 /// A documented example, printed by `homeward config example`.
@@ -36,6 +42,10 @@ pub struct Settings {
     pub listen: Doors,
     /// Which database and broker. Default: SQLite files below `data_dir`, and the in-process broker.
     pub storage: Storage,
+    /// Where the other services are, where each is a process of its own.
+    pub services: Services,
+    /// The key by which recovery permits a lease.
+    pub grants: Grants,
     /// Logs, traces, metrics.
     pub telemetry: TelemetryConfig,
     /// How notices are sent.
@@ -54,22 +64,14 @@ pub struct Doors {
     pub grpc: Listen,
     /// The console's pages and the repudiation links; beyond this machine put a TLS proxy before it. Default `127.0.0.1:7080`.
     pub console: SocketAddr,
-}
-
-/// Which database and broker. Same code, same tests: only these two choices differ.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Storage {
-    /// `postgres://user:password@host/database`; each service has a schema of its own. Default: SQLite files below `data_dir`.
-    pub database: Option<Secret>,
-    /// `amqps://user:password@host`. Default: the in-process broker.
-    pub broker: Option<Secret>,
+    /// With `serve`: `/livez`, `/readyz` and `/metrics`, without TLS, for whoever probes and scrapes. Default `127.0.0.1:7081`.
+    pub probes: SocketAddr,
 }
 
 impl Default for Doors {
     fn default() -> Self {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self { grpc: Listen { address: loopback(7443), tls: None }, console: loopback(7080) }
+        Self { grpc: Listen { address: loopback(7443), tls: None }, console: loopback(7080), probes: loopback(7081) }
     }
 }
 
@@ -82,6 +84,8 @@ impl Default for Settings {
             public_url: Url::parse("http://127.0.0.1:7080").expect("a constant address parses"),
             listen: Doors::default(),
             storage: Storage::default(),
+            services: Services::default(),
+            grants: Grants::default(),
             telemetry: TelemetryConfig::default(),
             notification: homeward_notification::Config::default(),
             organisations: Vec::new(),
@@ -95,18 +99,21 @@ pub fn command(command: &ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Example => print!("{EXAMPLE}"),
         ConfigCommand::Check(args) => {
-            let settings = Settings::load(&args.config)?;
+            let settings = Settings::load_of(args)?;
             let organisations = settings.organisations()?;
-            settings.check()?;
+            match args.role {
+                None => settings.check()?,
+                Some(role) => settings.check_for(role)?,
+            }
             println!(
                 "{} is fine: {} organisation(s), {} person(s)",
-                args.config.display(),
+                args.settings.config.display(),
                 organisations.len(),
                 settings.persons.len()
             );
         }
         ConfigCommand::Print(args) => {
-            let settings = Settings::load(&args.config)?;
+            let settings = Settings::load_of(args)?;
             print!("{}", toml::to_string_pretty(&settings).map_err(anyhow::Error::from)?);
         }
     }
@@ -114,28 +121,60 @@ pub fn command(command: &ConfigCommand) -> Result<(), Failure> {
 }
 
 impl Settings {
-    /// Reads `file`, if it is there or was asked for, and the environment.
+    /// Reads `file` and the environment.
     ///
     /// # Errors
     /// What is wrong, with file, key and reason.
     pub fn load(file: &Path) -> Result<Self, Failure> {
+        Self::load_with(file, &Overrides::from_environment())
+    }
+
+    /// As [`Self::load`], without the secrets that a process of `role` must not have; their files need not be there.
+    ///
+    /// # Errors
+    /// What is wrong, with file, key and reason.
+    pub fn load_for(role: Role, file: &Path) -> Result<Self, Failure> {
+        Self::load_with(file, &Overrides::from_environment().withholding(role.withheld()))
+    }
+
+    fn load_of(args: &ConfigOf) -> Result<Self, Failure> {
+        match args.role {
+            None => Self::load(&args.settings.config),
+            Some(role) => Self::load_for(role, &args.settings.config),
+        }
+    }
+
+    fn load_with(file: &Path, overrides: &Overrides) -> Result<Self, Failure> {
         if !file.exists() {
             return Err(Failure::Configuration(format!(
                 "{} is not there; `homeward config example > homeward.toml` makes one to begin with",
                 file.display()
             )));
         }
-        config::load(Some(file), &Overrides::from_environment()).map_err(|error| Failure::Configuration(error.to_string()))
+        config::load(Some(file), overrides).map_err(|error| Failure::Configuration(error.to_string()))
     }
 
-    /// Refuses what would be insecure in production.
+    /// Refuses what would be insecure in production, of a process that has every role.
     ///
     /// # Errors
     /// Which setting, and why.
     pub fn check(&self) -> Result<(), Failure> {
-        let refuse = |error: config::ConfigError| Failure::Configuration(error.to_string());
-        self.listen.grpc.check(self.mode, "listen.grpc").map_err(refuse)?;
-        Listen { address: self.listen.console, tls: None }.check(self.mode, "listen.console").map_err(refuse)
+        production::check(self, None)
+    }
+
+    /// Refuses what would be insecure in production, or what cannot work, of a process that has one role.
+    ///
+    /// # Errors
+    /// Which setting, and why.
+    pub fn check_for(&self, role: Role) -> Result<(), Failure> {
+        production::check(self, Some(role))?;
+        self.services.identity()?;
+        if role != Role::Console && self.storage.broker.is_none() {
+            return Err(Failure::Configuration(
+                "storage.broker is missing: the in-process broker reaches no other process; name a RabbitMQ, or use `homeward up`".into(),
+            ));
+        }
+        Ok(())
     }
 
     /// The organisations as every role shares them.

@@ -9,9 +9,15 @@ use crate::exit::Failure;
 
 /// Runs until it is told to stop.
 pub async fn run(args: SimulatorArgs) -> Result<(), Failure> {
-    let control_token = match args.control_token {
-        Some(token) => token,
-        None => Bearer::generate().context("making a token")?.reveal().to_owned(),
+    let made_up = args.control_token.is_none() && args.control_token_file.is_none();
+    let control_token = match (args.control_token, args.control_token_file) {
+        (Some(token), _) => token,
+        (None, Some(file)) => {
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("reading the control token in {}", file.display()))?;
+            text.trim_end().to_owned()
+        }
+        (None, None) => Bearer::generate().context("making a token")?.reveal().to_owned(),
     };
     let config = SimulatorConfig {
         accounts: args.accounts,
@@ -29,7 +35,9 @@ pub async fn run(args: SimulatorArgs) -> Result<(), Failure> {
     let running = Simulator::start(config).await.context("starting the simulator")?;
     println!("provider       {}", running.provider_url);
     println!("control        {}", running.control_url);
-    println!("control token  {}", running.control_token);
+    if made_up {
+        println!("control token  {}", running.control_token);
+    }
     let mut terminate =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("listening for signals")?;
     tokio::select! {

@@ -1,28 +1,29 @@
 //! `homeward up`: all services in one process, durable under the data directory.
 
 mod doors;
-mod ground;
-mod services;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::Context;
+use homeward_chassis::health::Health;
 use homeward_chassis::metrics::Page;
+use homeward_chassis::rpc::{Client, Server};
 use homeward_chassis::shutdown::Shutdown;
 use homeward_chassis::{boundary, telemetry};
 use homeward_console::Console;
+use homeward_messaging::{Broker, MemoryBroker, topology};
+use homeward_store::Database;
+use homeward_types::{Clock, SystemClock};
 
 pub use doors::Doors;
-use ground::{Ground, HUB};
-use services::Services;
 
 use crate::cli;
+use crate::compose::{self, Ground, HUB, Peers, Role, Service};
 use crate::exit::Failure;
+use crate::probes;
 use crate::settings::Settings;
-
-/// How long everything may take to stop.
-const GRACE: Duration = Duration::from_secs(10);
+use crate::stop::GRACE;
 
 /// Homeward, running.
 pub struct System {
@@ -46,35 +47,40 @@ pub async fn run(args: &cli::Settings) -> Result<(), Failure> {
     println!("homeward is up: gRPC on {}, console on http://{}", system.grpc, system.console);
     system.shutdown.cancelled().await;
     let ended = system.shutdown.finish(GRACE).await.context("stopping");
-    guard.shutdown().await;
+    crate::stop::telemetry(guard).await;
     Ok(ended?)
 }
 
 impl System {
     /// Starts every service behind `doors`. Ready to serve when this returns.
+    #[cfg(feature = "demo")]
     pub async fn start(settings: &Settings, doors: Doors) -> Result<Self, Failure> {
         Self::start_with(settings, doors, None).await
     }
 
     async fn start_with(settings: &Settings, doors: Doors, metrics: Option<Page>) -> Result<Self, Failure> {
         let (grpc, console) = (doors.grpc_address()?, doors.console_address()?);
-        let shutdown = Shutdown::new();
-        let ground = Ground::lay(settings).await?;
-        let services = Services::make(settings, &ground).await?;
-        let server = services.server(&ground);
-        services.spawn(&shutdown);
-        let memory = ground.hub.listen(HUB);
-        shutdown.spawn("grpc in memory", server.clone().serve_memory(memory, shutdown.token()));
+        let (shutdown, health) = (Shutdown::new(), Health::new());
+        let hub = homeward_chassis::rpc::memory::Hub::new();
+        let all = All::make(settings, Peers::near(hub.clone())?).await?;
+        let server = all.server().follow(health.clone());
+        for service in &all.services {
+            service.spawn(&shutdown);
+        }
+        shutdown.spawn("grpc in memory", server.clone().serve_memory(hub.listen(HUB), shutdown.token()));
         let server = match &doors.tls {
             Some(tls) => server.tls(tls).context("listen.grpc.tls")?,
             None => server,
         };
         shutdown.spawn("grpc", server.serve_tcp(doors.grpc, shutdown.token()));
-        let pages = pages(settings, &ground, metrics);
+        let pages = pages(settings, all.ground.client(Role::Console, Role::Recovery)?);
+        let pages = pages.merge(probes::router(health.clone(), metrics));
         let stop = shutdown.token();
         shutdown.spawn("console", async move {
             axum::serve(doors.console, pages).with_graceful_shutdown(stop.cancelled_owned()).await
         });
+        let checks = probes::checks(all.databases, all.ground.broker.clone());
+        shutdown.run("health", health.watch(checks, shutdown.token()));
         Ok(Self { grpc, console, shutdown })
     }
 
@@ -98,22 +104,60 @@ impl System {
     }
 }
 
-fn pages(settings: &Settings, ground: &Ground, metrics: Option<Page>) -> axum::Router {
-    let organisations = ground.organisations.keys().map(ToString::to_string).collect();
-    let console = Console::new(ground.console_client(), organisations, settings.public_url.scheme() == "https").router();
-    match metrics {
-        None => console,
-        Some(page) => console.route("/metrics", axum::routing::get(move || std::future::ready(render(&page)))),
+/// Every service on its own database, brought up to date.
+struct All {
+    ground: Ground,
+    services: Vec<Service>,
+    databases: Vec<(Role, Database)>,
+}
+
+impl All {
+    async fn make(settings: &Settings, peers: Peers) -> Result<Self, Failure> {
+        compose::private_folder(&settings.data_dir)?;
+        let mut settings = settings.clone();
+        // In one process policy need not be told whom to believe.
+        settings.grants.accept(compose::grant_key(&settings)?.public_key());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let broker = broker(&settings, clock.clone()).await?;
+        let ground = Ground::lay(&settings, peers, broker, clock)?;
+        let (mut services, mut databases) = (Vec::new(), Vec::new());
+        for role in Role::WITH_TABLES {
+            let db = database(&settings, role.name()).await?;
+            db.migrate(&role.migrations()).await.with_context(|| format!("bringing {role}'s tables up to date"))?;
+            databases.push((role, db.clone()));
+            services.extend(Service::make(role, &settings, &ground, db).await?);
+        }
+        Ok(Self { ground, services, databases })
+    }
+
+    /// All of their gRPC behind one edge.
+    fn server(&self) -> Server {
+        let server = Server::new(self.ground.persons.clone(), homeward_proto::FDS).allow(compose::access::between_services());
+        self.services.iter().fold(server, |server, service| service.add_to(server))
     }
 }
 
-/// A header and the metrics, or what to answer instead.
-type Rendered = Result<([(&'static str, &'static str); 1], String), axum::http::StatusCode>;
+async fn database(settings: &Settings, name: &str) -> Result<Database, Failure> {
+    let opened = compose::database(&settings.storage, &settings.data_dir, name).await;
+    Ok(opened.with_context(|| format!("opening {name}'s database"))?)
+}
 
-fn render(page: &Page) -> Rendered {
-    let text = page.render().map_err(|error| {
-        tracing::error!(%error, "the metrics page could not be made");
-        axum::http::StatusCode::INTERNAL_SERVER_ERROR
-    })?;
-    Ok(([("content-type", Page::CONTENT_TYPE)], text))
+async fn broker(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Broker>, Failure> {
+    match compose::broker(&settings.storage, "homeward", clock.clone())? {
+        None => {
+            let database = database(settings, "broker").await?;
+            let broker = MemoryBroker::open(topology::QUEUES, database, clock).await.context("opening the in-process broker")?;
+            Ok(Arc::new(broker))
+        }
+        Some(broker) => {
+            broker.connect().await.context("reaching RabbitMQ")?;
+            Ok(Arc::new(broker))
+        }
+    }
+}
+
+/// The console's pages.
+pub fn pages(settings: &Settings, recovery: Client) -> axum::Router {
+    let organisations = settings.organisations.iter().map(|organisation| organisation.id.to_string()).collect();
+    Console::new(recovery, organisations, settings.public_url.scheme() == "https").router()
 }

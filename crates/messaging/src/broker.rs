@@ -31,6 +31,12 @@ pub trait Broker: Send + Sync + 'static {
     /// [`BrokerError`] if the broker cannot be reached or does not know the queue.
     async fn subscribe(&self, queue: &QueueSpec) -> Result<Box<dyn Consumer>, BrokerError>;
 
+    /// Asks the broker for an answer, for readiness.
+    ///
+    /// # Errors
+    /// [`BrokerError`] if none comes.
+    async fn check(&self) -> Result<(), BrokerError>;
+
     /// The dead letters of a queue, oldest first, at most `most`. Looking does not move them.
     ///
     /// # Errors

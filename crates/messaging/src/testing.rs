@@ -49,6 +49,19 @@ impl Vhost {
         }
     }
 
+    /// The address for another user, who has these permissions here. The user stays as long as the server does. Blocks.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn user(&self, permissions: &str) -> String {
+        let name = format!("user-{}", Uuid::new_v4().simple());
+        told(management("PUT", &format!("/api/users/{name}"), r#"{"password":"of-a-test","tags":""}"#));
+        told(management("PUT", &format!("/api/permissions/{}/{name}", self.name), permissions));
+        let (scheme, rest) = self.address.split_once("://").unwrap_or_default();
+        let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+        format!("{scheme}://{name}:of-a-test@{host}")
+    }
+
     /// Cuts every connection to it, as a firewall or a restarted node would. Says how many there were. Blocks.
     ///
     /// # Panics

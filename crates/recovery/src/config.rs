@@ -16,6 +16,8 @@ pub struct Config {
     pub sign_in_url: String,
     /// The same by organisation, where one differs. Default: none does.
     pub sign_in_urls: BTreeMap<OrganisationId, String>,
+    /// Where a person looks at a trace, with `{trace_id}` in place of its id. Default: nowhere.
+    pub trace_link: Option<String>,
     /// Who is told of requests that need approval, at most five of them. Default: everyone with the role approver.
     pub approvers: Vec<PersonId>,
     /// How often cases are compared with policy's leases. Default 60 s.
@@ -29,6 +31,7 @@ impl Default for Config {
             public_url: "http://127.0.0.1:8080".into(),
             sign_in_url: "https://id.atlassian.com/login".into(),
             sign_in_urls: BTreeMap::new(),
+            trace_link: None,
             approvers: Vec::new(),
             repair: Duration::from_mins(1),
         }

@@ -46,7 +46,7 @@ pub use config::Config;
 pub use service::RecoveryRpc;
 
 use domain::{Links, RecoveryDomain};
-use grant::{GrantKey, KeyError};
+use grant::GrantKey;
 use others::Others;
 use parts::Shared;
 use people::{People, PeopleError};
@@ -79,7 +79,9 @@ pub struct Parts {
     pub directory: Client,
     /// Policy, called with recovery's own token.
     pub policy: Client,
-    /// The folder for `grant.key` and `audit.key`; must exist, and be readable by recovery alone.
+    /// The key that signs grants; the same in every replica.
+    pub grant_key: GrantKey,
+    /// The folder for `audit.key`; must exist, and be readable by recovery alone.
     pub key_folder: PathBuf,
     /// The append-only file for the audit log's checkpoints; best on another disk.
     pub checkpoints: PathBuf,
@@ -90,9 +92,6 @@ pub struct Parts {
 /// Why recovery did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The key for grants.
-    #[error("recovery's key for grants")]
-    Key(#[from] KeyError),
     /// The settings about persons.
     #[error("recovery's settings")]
     People(#[from] PeopleError),
@@ -118,14 +117,15 @@ impl Recovery {
         vec![homeward_messaging::MIGRATIONS, audit::MIGRATIONS, homeward_saga::MIGRATIONS, TABLES]
     }
 
-    /// The service on a migrated database. Makes its keys if there are none.
+    /// The service on a migrated database. Makes its audit key if there is none.
     ///
     /// # Errors
     /// A [`StartError`].
     pub async fn new(parts: Parts) -> Result<Self, StartError> {
-        let Parts { db, broker, clock, organisations, persons, directory, policy, key_folder, checkpoints, config } = parts;
+        let Parts { db, broker, clock, organisations, persons, directory, policy, grant_key, key_folder, checkpoints, config } =
+            parts;
         config.check().map_err(StartError::Config)?;
-        let key = Arc::new(GrantKey::load_or_create(&key_folder)?);
+        let key = Arc::new(grant_key);
         let signer = Signer::load_or_create(&key_folder.join("audit.key"))?;
         let audit_key = signer.key().clone();
         let checkpoints = CheckpointFile::new(checkpoints);
@@ -166,6 +166,7 @@ impl Recovery {
             waiting,
             audit_key,
             checkpoints,
+            trace_link: config.trace_link.clone(),
         });
         Ok(Self { shared, chainer, config })
     }

@@ -36,4 +36,6 @@ pub(crate) struct Shared {
     pub(crate) waiting: Arc<Notify>,
     pub(crate) audit_key: VerifyingKey,
     pub(crate) checkpoints: CheckpointFile,
+    /// Where a person looks at a trace, with `{trace_id}` in place of its id.
+    pub(crate) trace_link: Option<String>,
 }

@@ -13,7 +13,7 @@ use crate::database::Database;
 use crate::error::StoreError;
 use crate::hex::hex;
 use crate::tx::Tx;
-use crate::{on_tx, one_row};
+use crate::{on, on_tx, one_row};
 
 /// One of these in the whole database: whoever holds it migrates. The number is arbitrary and ours ("homeward" in ASCII).
 const POSTGRES_LOCK: i64 = 0x686f_6d65_7761_7264;
@@ -84,12 +84,40 @@ impl Database {
         })
     }
 
+    /// The steps of these sets that were not applied yet, as `set/step`. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`] if the database does not tell.
+    pub async fn missing_migrations(&self, sets: &[Migrations]) -> Result<Vec<String>, StoreError> {
+        let counted = crate::dialect!(self,
+            pg: "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('migration')",
+            lite: "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'migration'");
+        let (tables,): (i64,) = on!(self, pool => sqlx::query_as(counted).fetch_one(pool).await)?;
+        let applied: Vec<(String, i32)> = if tables == 0 {
+            Vec::new()
+        } else {
+            on!(self, pool => sqlx::query_as("SELECT set_name, version FROM migration").fetch_all(pool).await)?
+        };
+        let mut missing = Vec::new();
+        for set in sets {
+            for step in set.steps {
+                let version = step.version(set.set)?;
+                if !applied.iter().any(|(name, number)| name == set.set && *number == version) {
+                    missing.push(format!("{}/{}", set.set, step.name));
+                }
+            }
+        }
+        Ok(missing)
+    }
+
     /// Takes the lock and makes the table that counts.
     async fn prepare(&self, tx: &mut Tx) -> Result<(), StoreError> {
         if let Self::Postgres(postgres) = self {
             on_tx!(tx, c => sqlx::query("SET LOCAL statement_timeout = 0").execute(c).await.map(drop))?;
             on_tx!(tx, c => sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(POSTGRES_LOCK).execute(c).await.map(drop))?;
-            if let Some(schema) = &postgres.schema {
+            if let Some(schema) = &postgres.schema
+                && !schema_exists(tx, schema).await?
+            {
                 // Checked when the address was read: letters, digits and underscores.
                 let sql = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
                 on_tx!(tx, c => sqlx::query(AssertSqlSafe(sql)).execute(c).await.map(drop))?;
@@ -103,6 +131,13 @@ impl Database {
         on_tx!(tx, c => sqlx::query(table).execute(c).await.map(drop))?;
         Ok(())
     }
+}
+
+/// Making one takes a right that a service's own role need not have, even where the schema is there already.
+async fn schema_exists(tx: &mut Tx, schema: &str) -> Result<bool, StoreError> {
+    let found: Option<(i32,)> = on_tx!(tx, c => sqlx::query_as("SELECT 1 FROM pg_namespace WHERE nspname = $1")
+        .bind(schema).fetch_optional(c).await)?;
+    Ok(found.is_some())
 }
 
 async fn apply(tx: &mut Tx, set: &Migrations) -> Result<(), StoreError> {

@@ -175,7 +175,7 @@ fn bucket(hash: &[u8; 32]) -> [u8; 8] {
     first
 }
 
-fn service(name: PersonId) -> Person {
+pub(super) fn service(name: PersonId) -> Person {
     Person {
         name: format!("the service {name}"),
         id: name,

@@ -11,7 +11,13 @@ const PREFIX: &str = "HOMEWARD__";
 
 /// Settings that win over the file, the later over the earlier.
 #[derive(Debug, Clone, Default)]
-pub struct Overrides(Vec<Override>);
+pub struct Overrides {
+    settings: Vec<Override>,
+    withheld: Vec<&'static str>,
+}
+
+/// What stands in place of a secret that this process must not have.
+const WITHHELD: &str = "(withheld)";
 
 #[derive(Debug, Clone)]
 struct Override {
@@ -45,21 +51,32 @@ impl Overrides {
             .collect();
         // The environment has no order; a table must not depend on which of its keys came first.
         overrides.sort_by(|a, b| a.path.cmp(&b.path));
-        Self(overrides)
+        Self { settings: overrides, withheld: Vec::new() }
     }
 
     /// Adds one by its name with dots, as the option `option` gave it. Wins over the environment.
     #[must_use]
     pub fn with(mut self, option: &str, key: &str, text: &str) -> Self {
         let path = key.split('.').map(str::to_owned).collect();
-        self.0.push(Override { place: format!("the option {option}"), path, text: text.to_owned() });
+        self.settings.push(Override { place: format!("the option {option}"), path, text: text.to_owned() });
+        self
+    }
+
+    /// Leaves these secrets (names with dots, `*` for each entry of a list) unread: this process must not have them, and their
+    /// files need not be there.
+    #[must_use]
+    pub fn withholding(mut self, secrets: &[&'static str]) -> Self {
+        self.withheld.extend_from_slice(secrets);
         self
     }
 
     pub(super) fn apply(&self, mut settings: Value) -> Result<Value, ConfigError> {
-        for Override { place, path, text } in &self.0 {
+        for Override { place, path, text } in &self.settings {
             let value = read(text, place)?;
             put(&mut settings, path, value, place);
+        }
+        for secret in &self.withheld {
+            withhold(&mut settings, &secret.split('.').collect::<Vec<_>>());
         }
         Ok(settings)
     }
@@ -94,6 +111,34 @@ fn read(text: &str, place: &str) -> Result<Value, ConfigError> {
         (_, None) => ValueKind::String(text.to_owned()),
     };
     Ok(Value::new(Some(&place.to_owned()), kind))
+}
+
+/// Takes a secret, or the path of its file, away.
+fn withhold(settings: &mut Value, path: &[&str]) {
+    let Some((key, rest)) = path.split_first() else { return };
+    match &mut settings.kind {
+        ValueKind::Array(entries) if *key == "*" => entries.iter_mut().for_each(|entry| withhold(entry, rest)),
+        ValueKind::Table(table) if rest.is_empty() => {
+            let (text, file) = (table.remove(*key), table.remove(&format!("{key}_file")));
+            if text.is_some() || file.is_some() {
+                table.insert((*key).to_owned(), Value::new(None, ValueKind::String(WITHHELD.to_owned())));
+            }
+        }
+        ValueKind::Table(table) => {
+            if let Some(inner) = table.get_mut(*key) {
+                withhold(inner, rest);
+            }
+        }
+        ValueKind::Nil
+        | ValueKind::Boolean(_)
+        | ValueKind::I64(_)
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Float(_)
+        | ValueKind::String(_)
+        | ValueKind::Array(_) => {}
+    }
 }
 
 fn put(settings: &mut Value, path: &[String], value: Value, place: &str) {

@@ -1,10 +1,11 @@
 //! A secret setting: given as text or as a file, never shown.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use ::config::{Value, ValueKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,18 +15,50 @@ use super::Mode;
 /// The key under which a secret's file stands, after `x_file = "…"` was rewritten to `x = { file = "…" }`.
 pub(super) const FILE: &str = "file";
 
-thread_local! {
-    /// The mode of the configuration that this thread is reading. Reading does not wait, so it stays on its thread.
-    static READING_IN: Cell<Mode> = const { Cell::new(Mode::Development) };
+/// By this name a secret asks for its value, so that whoever hands it out can look where it comes from.
+const NAME: &str = "homeward::Secret";
+
+/// How the configuration that is being read takes secrets.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reading {
+    /// Development or production.
+    pub(super) mode: Mode,
+    /// The configuration file, as the origins of values call it, if everyone on the machine can read it.
+    pub(super) exposed: Option<String>,
 }
 
-/// Reads settings so that secrets among them are taken as `mode` asks.
-pub(super) fn reading_in<T>(mode: Mode, read: impl FnOnce() -> T) -> T {
-    let before = READING_IN.replace(mode);
+thread_local! {
+    /// The configuration that this thread is reading. Reading does not wait, so it stays on its thread.
+    static READING: RefCell<Reading> = const { RefCell::new(Reading { mode: Mode::Development, exposed: None }) };
+}
+
+/// Reads settings so that secrets among them are taken as `how` asks.
+pub(super) fn reading<T>(how: &Reading, read: impl FnOnce() -> T) -> T {
+    let before = READING.replace(how.clone());
     let outcome = read();
-    READING_IN.set(before);
+    READING.set(before);
     outcome
 }
+
+/// Whether everyone on the machine can read the file.
+pub(super) fn all_may_read(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & EVERYONE != 0)
+}
+
+/// Why a value that stands at `origin` may not be taken as a secret, if it is asked for as one.
+pub(super) fn objection(asked_as: &str, value: &Value) -> Option<String> {
+    let literal = asked_as == NAME && !matches!(value.kind, ValueKind::Table(_));
+    let exposed = READING.with_borrow(|reading| reading.exposed.clone().filter(|_| reading.mode == Mode::Production))?;
+    (literal && value.origin() == Some(exposed.as_str())).then(|| {
+        format!(
+            "the secret stands in {exposed}, which everyone on this machine can read, and production does not allow that; \
+             run chmod o-r {exposed}, or give it as the path of a file under the same name with `_file`"
+        )
+    })
+}
+
+/// The right of others to read.
+const EVERYONE: u32 = 0o004;
 
 /// A key, password or token. Neither `Debug`, nor serialising (`homeward config print`), nor an error shows it.
 ///
@@ -49,7 +82,7 @@ impl Secret {
         let name = file.display();
         let cannot = |error| format!("cannot read the secret in {name}: {error}");
         let rights = std::fs::metadata(file).map_err(cannot)?.permissions().mode();
-        if mode == Mode::Production && rights & 0o004 != 0 {
+        if mode == Mode::Production && rights & EVERYONE != 0 {
             return Err(format!(
                 "the secret in {name} can be read by everyone on this machine, which production does not allow; run chmod o-r {name}"
             ));
@@ -83,7 +116,7 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SecretVisitor)
+        deserializer.deserialize_newtype_struct(NAME, SecretVisitor)
     }
 }
 
@@ -97,6 +130,10 @@ impl<'de> Visitor<'de> for SecretVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text or a file")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Secret, D::Error> {
+        inner.deserialize_any(self)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
@@ -118,7 +155,9 @@ impl<'de> Visitor<'de> for SecretVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
         match map.next_entry::<String, PathBuf>()? {
-            Some((key, file)) if key == FILE => Secret::from_file(&file, READING_IN.get()).map_err(A::Error::custom),
+            Some((key, file)) if key == FILE => {
+                Secret::from_file(&file, READING.with_borrow(|reading| reading.mode)).map_err(A::Error::custom)
+            }
             Some(_) | None => Err(A::Error::custom(EXPECTED)),
         }
     }

@@ -136,7 +136,10 @@ impl<'de> Deserializer<'de> for Setting {
         if matches!(self.0.kind, ValueKind::Nil) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Misfit> {
+        if let Some(objection) = super::secret::objection(name, &self.0) {
+            return Err(Misfit::Other(objection));
+        }
         visitor.visit_newtype_struct(self)
     }
 

@@ -7,19 +7,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use homeward_types::Role;
+use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 use tokio::time::{Instant, Timeout};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 use tracing::Span;
 
+use super::access::{Access, service_of};
 use super::call::{InSpan, span_of};
 use super::deadline::{self, SERVED_UNTIL};
+use super::ending::ending;
 use super::refused::Refused;
-use crate::auth::Persons;
+use crate::auth::{Caller, Persons};
 use crate::shutdown::panic_message;
 use crate::telemetry::TraceContext;
 
@@ -34,14 +39,34 @@ const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 #[derive(Debug, Clone)]
 pub(super) struct EdgeLayer {
     pub(super) persons: Arc<Persons>,
+    /// What services may call; `None`: whatever their role allows, and none is known by its certificate.
+    pub(super) access: Option<Access>,
     pub(super) deadline: Duration,
+    /// The end of the server.
+    pub(super) stop: CancellationToken,
+}
+
+impl EdgeLayer {
+    /// Who calls: whom the token belongs to, whoever brings it; without one, the service that the certificate names.
+    fn identify(&self, request: &Request<Body>) -> Result<Caller, Refused> {
+        let named = self.access.as_ref().filter(|_| !request.headers().contains_key(AUTHORIZATION));
+        let named = named.and_then(|_| service_of(request.extensions()));
+        let caller = named.map_or_else(|| self.persons.identify(request.headers()), Ok)?;
+        match &self.access {
+            Some(access) if caller.person().may(Role::Service) => {
+                access.check(caller.person().id.as_str(), request.uri().path())?;
+            }
+            Some(_) | None => {}
+        }
+        Ok(caller)
+    }
 }
 
 impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner, persons: self.persons.clone(), deadline: self.deadline }
+        Edge { inner, edge: self.clone() }
     }
 }
 
@@ -49,8 +74,7 @@ impl<S> Layer<S> for EdgeLayer {
 #[derive(Debug, Clone)]
 pub(super) struct Edge<S> {
     inner: S,
-    persons: Arc<Persons>,
-    deadline: Duration,
+    edge: EdgeLayer,
 }
 
 impl<S> Service<Request<Body>> for Edge<S>
@@ -72,7 +96,7 @@ where
         }
         let span = span_of!(path, "rpc.server", "server");
         TraceContext::adopt_from(request.headers(), &span);
-        let served = match self.persons.identify(request.headers()) {
+        let served = match self.edge.identify(&request) {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
                 span.in_scope(|| self.run(request))
@@ -88,10 +112,10 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
     fn run(&mut self, request: Request<Body>) -> Served<S::Future> {
-        let allowed = deadline::parse(request.headers()).unwrap_or(self.deadline);
+        let allowed = deadline::parse(request.headers()).unwrap_or(self.edge.deadline);
         let until = Instant::now() + allowed;
         let answer = SERVED_UNTIL.scope(until, tokio::time::timeout_at(until, self.inner.call(request)));
-        Served::Running { answer, allowed }
+        Served::Running { answer, allowed, stop: self.edge.stop.clone() }
     }
 }
 
@@ -100,7 +124,7 @@ pin_project! {
     #[project = ServedNow]
     pub(super) enum Served<F> {
         Refused { refused: Option<Refused> },
-        Running { #[pin] answer: TaskLocalFuture<Instant, Timeout<F>>, allowed: Duration },
+        Running { #[pin] answer: TaskLocalFuture<Instant, Timeout<F>>, allowed: Duration, stop: CancellationToken },
     }
 }
 
@@ -114,9 +138,9 @@ where
         let refused = match self.project() {
             ServedNow::Refused { refused } => refused.take(),
             // A panic costs this call alone, and its caller is told; otherwise it would look like a lost connection.
-            ServedNow::Running { answer, allowed } => match catch_unwind(AssertUnwindSafe(|| answer.poll(cx))) {
+            ServedNow::Running { answer, allowed, stop } => match catch_unwind(AssertUnwindSafe(|| answer.poll(cx))) {
                 Ok(polled) => match ready!(polled) {
-                    Ok(answer) => return Poll::Ready(answer),
+                    Ok(answer) => return Poll::Ready(answer.map(|answer| answer.map(|body| ending(body, stop)))),
                     Err(_elapsed) => Some(Refused::too_late(*allowed)),
                 },
                 Err(panic) => Some(Refused::internal(&HandlerPanicked(panic_message(&*panic)))),

@@ -33,6 +33,13 @@ pub struct Tls {
     /// Whose certificates callers must show, PEM. Default: callers need no certificate, only a token.
     #[serde(default)]
     pub client_ca_file: Option<PathBuf>,
+    /// With `client_ca_file`: whether callers without a certificate are turned away. Default: they are.
+    #[serde(default = "yes")]
+    pub client_certificate_required: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Where a client finds a service.
@@ -66,6 +73,18 @@ pub enum PeerError {
     NoRoot {
         /// What was configured.
         address: String,
+    },
+    /// Plaintext between services.
+    #[error("{address} is not https: services prove who they are by certificates")]
+    NotTls {
+        /// What was configured.
+        address: String,
+    },
+    /// Nowhere to look.
+    #[error("no address of the service {service} is configured")]
+    NoAddress {
+        /// Which service.
+        service: String,
     },
     /// One half of a pair.
     #[error("certificate_file and key belong together; only one of them is set")]
@@ -111,10 +130,12 @@ impl Listen {
 
 impl Tls {
     pub(super) fn for_server(&self) -> Result<ServerTlsConfig, PeerError> {
-        let identity = Identity::from_pem(read(&self.certificate_file)?, self.key.reveal());
-        let tls = ServerTlsConfig::new().identity(identity);
+        let tls = ServerTlsConfig::new().identity(identity(&self.certificate_file, &self.key)?);
         Ok(match &self.client_ca_file {
-            Some(file) => tls.client_ca_root(Certificate::from_pem(read(file)?)),
+            Some(file) => {
+                let tls = tls.client_ca_root(Certificate::from_pem(read(file)?));
+                tls.client_auth_optional(!self.client_certificate_required)
+            }
             None => tls,
         })
     }
@@ -172,12 +193,16 @@ impl Peer {
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(root)?));
         match (&self.certificate_file, &self.key) {
             (None, None) => Ok(tls),
-            (Some(file), Some(key)) => Ok(tls.identity(Identity::from_pem(read(file)?, key.reveal()))),
+            (Some(file), Some(key)) => Ok(tls.identity(identity(file, key)?)),
             (Some(_), None) | (None, Some(_)) => Err(PeerError::HalfIdentity),
         }
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, PeerError> {
+pub(super) fn identity(certificate: &Path, key: &Secret) -> Result<Identity, PeerError> {
+    Ok(Identity::from_pem(read(certificate)?, key.reveal()))
+}
+
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, PeerError> {
     std::fs::read(file).map_err(|source| PeerError::File { file: file.to_owned(), source })
 }

@@ -18,16 +18,18 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tower::Service;
 
 use super::DEADLINE;
+use super::access::Access;
 use super::edge::EdgeLayer;
 use super::memory::Incoming;
 use super::peer::{PeerError, Tls};
 use crate::auth::Persons;
+use crate::health::Health;
 
 /// Calls that one connection may have running; more wait for their turn, and their callers' deadlines go on.
 const CALLS_PER_CONNECTION: usize = 256;
 
 /// How long calls that run when the shutdown begins may still take.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(6);
 
 /// HTTP/2 windows: one message of ordinary size never waits for a window update.
 const WINDOW: u32 = 1024 * 1024;
@@ -52,6 +54,8 @@ pub struct Server {
     names: Vec<&'static str>,
     tls: Option<ServerTlsConfig>,
     health: HealthReporter,
+    /// What health checks are told; `None`: all is well until the end.
+    follows: Option<Health>,
 }
 
 impl Server {
@@ -59,12 +63,13 @@ impl Server {
     pub fn new(persons: Arc<Persons>, descriptors: &'static [u8]) -> Self {
         let (health, health_service) = health_reporter();
         Self {
-            edge: EdgeLayer { persons, deadline: DEADLINE },
+            edge: EdgeLayer { persons, access: None, deadline: DEADLINE, stop: CancellationToken::new() },
             descriptors,
             routes: Routes::new(health_service),
             names: Vec::new(),
             tls: None,
             health,
+            follows: None,
         }
     }
 
@@ -78,6 +83,20 @@ impl Server {
     {
         self.routes = self.routes.add_service(service);
         self.names.push(S::NAME);
+        self
+    }
+
+    /// Lets services call only what `access` says, and knows them by their certificates too.
+    #[must_use]
+    pub fn allow(mut self, access: Access) -> Self {
+        self.edge.access = Some(access);
+        self
+    }
+
+    /// Tells health checks what `health` says.
+    #[must_use]
+    pub fn follow(mut self, health: Health) -> Self {
+        self.follows = Some(health);
         self
     }
 
@@ -102,7 +121,7 @@ impl Server {
         self.health.clone()
     }
 
-    /// Serves on `listener` until `stop`, then lets running calls finish for up to 10 s.
+    /// Serves on `listener` until `stop`, then lets running calls finish for up to 6 s.
     ///
     /// # Errors
     /// A [`ServeError`].
@@ -133,9 +152,8 @@ impl Server {
         I: Stream<Item = std::io::Result<IO>>,
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
-        for name in &self.names {
-            self.health.set_service_status(name, ServingStatus::Serving).await;
-        }
+        self.edge.stop = stop.clone();
+        tell(&self.health, &self.names, self.follows.is_none()).await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(self.descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -144,7 +162,7 @@ impl Server {
         self.routes = self.routes.add_service(reflection).prepare();
 
         let stopped = stop.clone();
-        let told = self.announce_the_end(stop.clone());
+        let told = self.answer_health_checks(stop.clone());
         let serving = transport.layer(self.edge).serve_with_incoming_shutdown(self.routes, incoming, told);
         tokio::select! {
             ended = serving => Ok(ended?),
@@ -152,15 +170,30 @@ impl Server {
         }
     }
 
-    /// Once `stop` is there, tells health checks before the listener closes.
-    fn announce_the_end(&self, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
-        let (health, names) = (self.health.clone(), self.names.clone());
+    /// Keeps health checks told until `stop` is there, and tells them of the end before the listener closes.
+    fn answer_health_checks(&self, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
+        let (health, names, mut ready) = (self.health.clone(), self.names.clone(), self.follows.as_ref().map(Health::changes));
         async move {
-            stop.cancelled().await;
-            for name in names.iter().copied().chain([""]) {
-                health.set_service_status(name, ServingStatus::NotServing).await;
+            while let Some(changes) = &mut ready {
+                let now = *changes.borrow_and_update();
+                tell(&health, &names, now).await;
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    changed = changes.changed() => if changed.is_err() { break },
+                }
             }
+            stop.cancelled().await;
+            tell(&health, &names, false).await;
         }
+    }
+}
+
+/// Tells health checks of these services, and of the whole.
+async fn tell(health: &HealthReporter, names: &[&'static str], ready: bool) {
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for name in names.iter().copied().chain([""]) {
+        health.set_service_status(name, status).await;
     }
 }
 

@@ -152,6 +152,39 @@ fn production_refuses_a_secret_that_everyone_can_read() {
     insta::assert_snapshot!(refused, @"./homeward.toml: `provider.api_key`: the secret in ./key can be read by everyone on this machine, which production does not allow; run chmod o-r ./key");
 }
 
+#[test]
+fn production_refuses_a_secret_in_a_file_of_settings_that_everyone_can_read() {
+    let folder = Folder::with("");
+    let key = folder.write("key", "s3cret", 0o600);
+    let production = environment("HOMEWARD__MODE", "production");
+    folder.write("homeward.toml", GOOD, 0o644);
+    assert!(folder.load(&Overrides::none()).is_ok(), "development takes it");
+    let refused = folder.load(&production).unwrap_err();
+    insta::assert_snapshot!(refused, @"./homeward.toml: `provider.api_key`: the secret stands in ./homeward.toml, which everyone on this machine can read, and production does not allow that; run chmod o-r ./homeward.toml, or give it as the path of a file under the same name with `_file`");
+    folder.write("homeward.toml", GOOD, 0o640);
+    assert!(folder.load(&production).is_ok());
+    // Only the secret is what nobody may read: one that comes from elsewhere is fine.
+    folder.write("homeward.toml", &GOOD.replace("api_key = \"s3cret\"", &format!("api_key_file = {key:?}")), 0o644);
+    assert!(folder.load(&production).is_ok());
+    folder.write("homeward.toml", &GOOD.replace("api_key = \"s3cret\"\n", ""), 0o644);
+    let elsewhere = Overrides::from_pairs([("HOMEWARD__MODE", "production"), ("HOMEWARD__PROVIDER__API_KEY", "s3cret")]);
+    assert!(folder.load(&elsewhere).is_ok());
+}
+
+#[test]
+fn a_secret_that_a_process_must_not_have_is_not_read() {
+    let text = GOOD.replace("api_key = \"s3cret\"", "api_key_file = \"/nowhere/key\"");
+    let folder = Folder::with(&format!(
+        "{text}\n[[persons]]\nname = \"Mia\"\nkey_file = \"/nowhere\"\n[[persons]]\nname = \"Bo\"\nkey = \"k\"\n"
+    ));
+    assert!(folder.load(&Overrides::none()).is_err());
+    let overrides = Overrides::none().withholding(&["provider.api_key", "persons.*.key", "nothing.here", "policies.x"]);
+    let config = folder.load(&overrides).unwrap();
+    let secrets = [&config.provider.api_key, &config.persons[0].key, &config.persons[1].key];
+    assert!(secrets.iter().all(|secret| secret.reveal() == "(withheld)"));
+    assert_eq!((config.provider.batch, config.policies.len()), (Some(50), 1));
+}
+
 /// `GOOD` with `line` in place of the line that begins alike, or added to `[provider]`.
 fn good_but(line: &str) -> String {
     let name = line.split('=').next().unwrap();

@@ -7,6 +7,7 @@ mod echo;
 mod rpc;
 mod rpc_auth;
 mod rpc_deadline;
+mod rpc_identity;
 mod rpc_tls;
 mod rpc_trace;
 mod shutdown;

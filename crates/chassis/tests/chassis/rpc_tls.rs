@@ -38,7 +38,8 @@ impl Certificates {
 
     async fn serve(&self, client_ca: bool) -> (String, DropGuard) {
         let (certificate_file, key) = self.issue("server.pem");
-        let tls = Tls { certificate_file, key, client_ca_file: client_ca.then(|| self.ca_file()) };
+        let tls =
+            Tls { certificate_file, key, client_ca_file: client_ca.then(|| self.ca_file()), client_certificate_required: true };
         let listen = Listen { address: "127.0.0.1:0".parse().unwrap(), tls: Some(tls.clone()) };
         listen.check(Mode::Production, "listen").unwrap();
         let listener = listen.bind().await.unwrap();

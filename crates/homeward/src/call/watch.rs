@@ -32,7 +32,9 @@ pub async fn watch(args: One) -> Result<ExitCode, Failure> {
 fn recovery_text(response: &GetRecoveryResponse) -> String {
     let Some(recovery) = &response.recovery else { return "No such recovery.".into() };
     let mut text = String::new();
-    for (name, value) in facts(recovery, &response.approvers) {
+    for (name, value) in
+        facts(recovery, &response.approvers).into_iter().filter(|(name, value)| !(name.is_empty() && value.is_empty()))
+    {
         let _ = writeln!(text, "{name:<12} {value}");
     }
     text.push('\n');
@@ -62,6 +64,7 @@ fn facts(recovery: &Recovery, approvers: &[String]) -> Vec<(&'static str, String
         ("outcome", outcome),
         ("return", or_dash(&recovery.return_evidence)),
         ("trace", or_dash(&recovery.trace_id)),
+        ("", recovery.trace_link.clone()),
     ]
 }
 

@@ -60,6 +60,9 @@ pub struct SimulatorArgs {
     /// The token for control; made up and printed when not given.
     #[arg(long, env = "HOMEWARD_SIMULATOR_TOKEN", hide_env_values = true)]
     pub control_token: Option<String>,
+    /// A file with that token.
+    #[arg(long, env = "HOMEWARD_SIMULATOR_TOKEN_FILE", conflicts_with = "control_token")]
+    pub control_token_file: Option<PathBuf>,
     /// How many accounts.
     #[arg(long, default_value_t = 849)]
     pub accounts: usize,

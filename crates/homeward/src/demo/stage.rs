@@ -9,6 +9,7 @@ use anyhow::Context;
 use homeward_chassis::auth::{Bearer, PersonConfig};
 use homeward_chassis::config::Secret;
 use homeward_chassis::rpc::Peer;
+use homeward_provider::EventActions;
 use homeward_simulator::well_known::{self, policy};
 use homeward_simulator::{AccountTruth, Lateness, Running, SHORT_PROFILE, Simulator, SimulatorConfig};
 use homeward_types::{Limits, Policy, Role, Tiers, TwoStep};
@@ -21,7 +22,7 @@ use super::timeline::Timeline;
 use crate::call::Connection;
 use crate::cli::{Demo, Story};
 use crate::exit::Failure;
-use crate::settings::{OrganisationSettings, ProviderSettings, Settings};
+use crate::settings::{KeyDetails, OrganisationSettings, ProviderSettings, Settings};
 use crate::up::{Doors, System};
 
 /// The organisation's short name in the demo.
@@ -215,6 +216,9 @@ fn organisation(
             api_key: Secret::new(well_known::key::UNSCOPED),
             unscoped_key: None,
             patrol_key: Some(Secret::new(well_known::key::READER)),
+            key_details: KeyDetails::default(),
+            ca_file: None,
+            event_actions: EventActions::default(),
         },
         policies,
         recovery_policy: id(policy::RECOVERY)?,

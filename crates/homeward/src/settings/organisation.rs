@@ -1,9 +1,11 @@
 //! One organisation's settings, and how its provider is reached.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
+use chrono::NaiveDate;
 use homeward_chassis::config::Secret;
-use homeward_provider::atlassian::AtlassianSettings;
+use homeward_provider::atlassian::{AtlassianSettings, EventActions};
 use homeward_types::{Limits, Organisation, OrganisationId, Policy, PolicyId, Tiers};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -66,7 +68,41 @@ pub enum ProviderSettings {
         /// The key that patrol reads with, the least that the provider offers. Default: `api_key`.
         #[serde(default)]
         patrol_key: Option<Secret>,
+        /// What their administrator called the keys, and when they end. Default: nothing is known.
+        #[serde(default)]
+        key_details: KeyDetails,
+        /// A further certificate authority to trust (PEM). Default: those of this machine.
+        #[serde(default)]
+        ca_file: Option<PathBuf>,
+        /// What the audit log's actions mean. Default: `user_login` and `twosv_disabled_for_user`.
+        #[serde(default)]
+        event_actions: EventActions,
     },
+}
+
+/// What is known of each key beside its value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "they are called as the keys that they are about")]
+pub struct KeyDetails {
+    /// Of `api_key`.
+    pub api_key: KeyDetail,
+    /// Of `unscoped_key`.
+    pub unscoped_key: KeyDetail,
+    /// Of `patrol_key`.
+    pub patrol_key: KeyDetail,
+}
+
+/// What is known of a key beside its value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyDetail {
+    /// What its administrator called it: with this the provider's list of keys tells when it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The day on which it ends, as its page showed when it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<NaiveDate>,
 }
 
 fn atlassian_api() -> Url {
@@ -100,28 +136,38 @@ impl OrganisationSettings {
 impl ProviderSettings {
     /// How the adapter is to reach the provider for reading and moving.
     pub fn atlassian(&self, limits: &Limits) -> AtlassianSettings {
-        let Self::Atlassian { api_key, .. } = self;
-        self.with_key(api_key, limits)
+        let Self::Atlassian { api_key, unscoped_key, key_details, .. } = self;
+        AtlassianSettings {
+            unscoped_key: unscoped_key.as_ref().map(|key| SecretString::from(key.reveal())),
+            unscoped_key_label: key_details.unscoped_key.label.clone(),
+            unscoped_key_expires: key_details.unscoped_key.expires,
+            ..self.with_key(api_key, &key_details.api_key, limits)
+        }
     }
 
-    /// How patrol reaches it: with its own key where there is one.
+    /// How patrol reaches it: with its own key where there is one, and then with no other.
     pub fn for_patrol(&self, limits: &Limits) -> AtlassianSettings {
-        let Self::Atlassian { api_key, patrol_key, .. } = self;
-        self.with_key(patrol_key.as_ref().unwrap_or(api_key), limits)
+        let Self::Atlassian { patrol_key, key_details, .. } = self;
+        match patrol_key {
+            Some(key) => self.with_key(key, &key_details.patrol_key, limits),
+            None => self.atlassian(limits),
+        }
     }
 
-    fn with_key(&self, key: &Secret, limits: &Limits) -> AtlassianSettings {
-        let Self::Atlassian { base_url, admin_page_url, org_id, directory_id, unscoped_key, .. } = self;
-        let secret = |key: &Secret| SecretString::from(key.reveal());
+    fn with_key(&self, key: &Secret, detail: &KeyDetail, limits: &Limits) -> AtlassianSettings {
+        let Self::Atlassian { base_url, admin_page_url, org_id, directory_id, ca_file, event_actions, .. } = self;
         AtlassianSettings {
             base_url: base_url.clone(),
             directory_id: directory_id.clone(),
-            unscoped_key: unscoped_key.as_ref().map(secret),
+            api_key_label: detail.label.clone(),
+            api_key_expires: detail.expires,
+            ca_file: ca_file.clone(),
+            event_actions: event_actions.clone(),
             admin_page_url: admin_page_url.clone(),
             timeout: limits.client_timeout,
             move_batch: limits.batch,
             placement_batch: limits.batch,
-            ..AtlassianSettings::new(org_id.clone(), secret(key))
+            ..AtlassianSettings::new(org_id.clone(), SecretString::from(key.reveal()))
         }
     }
 }

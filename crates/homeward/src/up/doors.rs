@@ -31,7 +31,8 @@ impl Doors {
     #[cfg(feature = "demo")]
     pub async fn any() -> Result<Self, Failure> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::open(&settings::Doors { grpc: Listen { address: any, tls: None }, console: any }).await
+        Self::open(&settings::Doors { grpc: Listen { address: any, tls: None }, console: any, ..settings::Doors::default() })
+            .await
     }
 
     /// Where gRPC listens.

@@ -90,6 +90,11 @@ impl Broker for MemoryBroker {
         Ok(Box::new(MemoryConsumer::new(Arc::clone(&self.0), at)))
     }
 
+    /// Nothing lies between us and it but the database of dead letters.
+    async fn check(&self) -> Result<(), BrokerError> {
+        self.0.db.ping().await.map_err(|error| broken("asking for an answer", &error))
+    }
+
     async fn dead(&self, queue: &QueueSpec, most: usize) -> Result<Vec<DeadLetter>, BrokerError> {
         self.0.queues.find(queue)?;
         store::list(&self.0.db, queue.name, most).await.map_err(|error| broken("reading dead letters", &error))

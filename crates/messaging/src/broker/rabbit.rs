@@ -3,6 +3,7 @@
 //! - Quorum queues with every argument declared; a publish is confirmed once a majority of the broker's nodes has it on disk.
 //! - Nothing recovers by itself: on any error, or five seconds of silence, a connection is dropped and the next caller builds
 //!   a new one and declares the whole topology again. (lapin's own recovery was seen to hang for ever; `reference/stack.md`.)
+//! - A service whose broker user may not configure anything looks only whether the topology is there.
 //! - The publisher has one connection; each consumer has its own.
 
 mod consumer;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use homeward_types::{Clock, MessageId, Timestamp};
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 
 use crate::broker::{Broker, BrokerError, Consumer, DeadLetter, PublishError, Redriven};
@@ -35,6 +37,10 @@ struct Site {
     /// The connection's name, as the management page shows it.
     name: String,
     clock: Arc<dyn Clock>,
+    /// Whose certificates are believed besides those that the system believes.
+    tls: OwnedTLSConfig,
+    /// Whether each connection declares the topology, or only looks whether it is there.
+    declares: bool,
 }
 
 /// `RabbitMQ`. Connects when it is first used.
@@ -53,8 +59,27 @@ impl RabbitBroker {
         // Silence is noticed within two heartbeats; seconds and milliseconds.
         uri.query.heartbeat.get_or_insert(5);
         uri.query.connection_timeout.get_or_insert(3_000);
-        let site = Site { uri, queues: queues.into(), name: name.into(), clock };
+        let site = Site { uri, queues: queues.into(), name: name.into(), clock, tls: OwnedTLSConfig::default(), declares: true };
         Ok(Self { publisher: Publisher::new(site.clone()), site })
+    }
+
+    /// Believes the certificates of this authority, PEM, for `amqps://` with a private one.
+    #[must_use]
+    pub fn trusting(self, authority: String) -> Self {
+        self.on(|site| site.tls.cert_chain = Some(authority))
+    }
+
+    /// Declares nothing, and only looks whether the topology is there: for a user without the right to configure. Somebody
+    /// else must have declared it: `homeward migrate`.
+    #[must_use]
+    pub fn without_declaring(self) -> Self {
+        self.on(|site| site.declares = false)
+    }
+
+    fn on(mut self, change: impl FnOnce(&mut Site)) -> Self {
+        change(&mut self.site);
+        self.publisher = Publisher::new(self.site.clone());
+        self
     }
 
     /// Connects and declares the topology now, for a start that says at once what is wrong.
@@ -84,6 +109,10 @@ impl Broker for RabbitBroker {
     async fn subscribe(&self, queue: &QueueSpec) -> Result<Box<dyn Consumer>, BrokerError> {
         self.known(queue)?;
         Ok(Box::new(RabbitConsumer::open(&self.site, queue).await?))
+    }
+
+    async fn check(&self) -> Result<(), BrokerError> {
+        self.publisher.check().await
     }
 
     async fn dead(&self, queue: &QueueSpec, most: usize) -> Result<Vec<DeadLetter>, BrokerError> {

@@ -43,6 +43,7 @@ conformance!(
     an_expired_command_is_not_redriven,
     settling_a_part_leaves_the_rest_in_hand,
     an_undeclared_queue_is_named,
+    it_answers_when_it_is_asked,
     competing_consumers_share_the_work,
     cut_connections_lose_nothing_and_everything_comes_back,
 );
@@ -378,4 +379,12 @@ async fn cut_connections_lose_nothing_and_everything_comes_back(fresh: &Fresh) {
         soon("a confirm", second).await.unwrap();
         soon("the first confirm, or its loss", first).await.unwrap();
     }
+}
+
+async fn it_answers_when_it_is_asked(fresh: &Fresh) {
+    let broker = &fresh.broker;
+    for _ in 0..3 {
+        soon("an answer", broker.check()).await.unwrap();
+    }
+    assert_eq!(broker.publish(vec![envelope("test.command.a.v1", 1)]).await, [OK]);
 }

@@ -73,6 +73,7 @@ async fn a_broker_that_is_not_there_is_named_without_its_password() {
     let broker = RabbitBroker::new("amqp://user:secret@127.0.0.1:9/x", QUEUES, "test", Arc::new(SystemClock)).unwrap();
     let error = broker.connect().await.unwrap_err();
     assert!(matches!(&error, BrokerError::Unavailable { doing: "connecting", .. }), "{error:?}");
+    assert!(broker.check().await.is_err());
     let answers = broker.publish(vec![envelope("test.command.a.v1", 1)]).await;
     assert!(matches!(&answers[..], [Err(PublishError::Unavailable(_))]), "{answers:?}");
     let bad = RabbitBroker::new("http://user:secret@host", QUEUES, "test", Arc::new(SystemClock)).err().unwrap();
@@ -80,4 +81,23 @@ async fn a_broker_that_is_not_there_is_named_without_its_password() {
         assert!(!text.contains("secret"), "{text}");
     }
     assert!(bad.to_string().contains("amqp://user:password@host:port/vhost"), "{bad}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_user_without_the_right_to_configure_does_once_somebody_has_declared() {
+    let vhost = Vhost::make();
+    let user = vhost.user(r#"{"configure":"^$","write":".*","read":".*"}"#);
+    let broker = RabbitBroker::new(&user, QUEUES, "test", Arc::new(SystemClock)).unwrap().without_declaring();
+    let error = broker.connect().await.unwrap_err().to_string();
+    assert!(error.contains("homeward migrate") && error.contains("no exchange"), "{error}");
+    let declaring = RabbitBroker::new(&user, QUEUES, "test", Arc::new(SystemClock)).unwrap();
+    assert!(declaring.connect().await.is_err(), "it has no right to");
+    RabbitBroker::new(&vhost.address, QUEUES, "test", Arc::new(SystemClock)).unwrap().connect().await.unwrap();
+    broker.connect().await.unwrap();
+    broker.check().await.unwrap();
+    assert_eq!(broker.publish(vec![envelope("test.command.a.v1", 1)]).await, [Ok(())]);
+    let mut consumer = broker.subscribe(&WORK).await.unwrap();
+    let taken = soon("the message", consumer.next_batch(1)).await.unwrap();
+    consumer.settle(vec![(taken[0].receipt, Settle::DeadLetter("a test".to_owned()))]).await.unwrap();
+    assert_eq!(broker.dead(&WORK, 10).await.unwrap().len(), 1);
 }

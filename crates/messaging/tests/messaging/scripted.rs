@@ -120,6 +120,10 @@ impl Broker for Scripted {
         Err(BrokerError::UnknownQueue(queue.name.to_owned()))
     }
 
+    async fn check(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
     async fn dead(&self, queue: &QueueSpec, _most: usize) -> Result<Vec<DeadLetter>, BrokerError> {
         Err(BrokerError::UnknownQueue(queue.name.to_owned()))
     }

@@ -81,6 +81,8 @@ fn page_is_full(rows: usize, most: i64) -> bool {
 pub(super) fn shown(shared: &Shared, case: Case, seen: &Seen<RecoverySaga>) -> wire::Recovery {
     let data = &seen.progress.data;
     let lease = data.lease.as_ref();
+    let trace_id = seen.trace.trace_id().unwrap_or_default().to_owned();
+    let trace_link = shared.trace_link.as_ref().filter(|_| !trace_id.is_empty());
     let moment = |pick: fn(&LeaseFact) -> Option<homeward_types::Timestamp>| lease.and_then(pick).map(timestamp);
     let (closed_at, outcome, outcome_sentence) =
         case.ended.map_or_else(Default::default, |ended| (Some(timestamp(ended.at)), ended.outcome, ended.sentence));
@@ -100,7 +102,8 @@ pub(super) fn shown(shared: &Shared, case: Case, seen: &Seen<RecoverySaga>) -> w
         closed_at,
         outcome,
         outcome_sentence,
-        trace_id: seen.trace.trace_id().unwrap_or_default().to_owned(),
+        trace_link: trace_link.map(|link| link.replace("{trace_id}", &trace_id)).unwrap_or_default(),
+        trace_id,
         lease_end: data.lease_end().map_or(words::LeaseEnd::Unspecified, words::LeaseEnd::from).into(),
         return_evidence: lease.map(|lease| lease.evidence.clone()).unwrap_or_default(),
         next: next(&shared.saga, &seen.progress),

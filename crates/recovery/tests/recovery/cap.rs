@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use homeward_proto::recovery::v1 as wire;
+use homeward_recovery::Recovery;
 use homeward_recovery::slot::{Counter, store};
-use homeward_store::{on_tx, transaction};
+use homeward_store::{on_tx, testing, transaction};
 use homeward_types::Limits;
 
 use crate::world::{Wishes, World, on_each_engine};
@@ -109,6 +110,47 @@ async fn a_wrong_counter_is_counted_anew() {
         world.end().await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_processes_serve_one_line_and_nobody_is_forgotten() {
+    let wishes = Wishes {
+        limits: Limits { exposure_percent: 1.5, re_ask: Duration::from_millis(50), ..Limits::default() },
+        ..Wishes::default()
+    };
+    for db in testing::migrated(&Recovery::migrations()).await {
+        let mut world = World::start_for_several(db, wishes.clone()).await;
+        world.start_another().await;
+        world.directory.enrols.store(false, Ordering::SeqCst);
+        let accounts: Vec<String> = (10..40).map(|n| format!("acc{n}")).collect();
+        let mut line = Vec::new();
+        for account in &accounts {
+            line.push((world.approved(account).await, account));
+        }
+        let (mut most, began) = (0, std::time::Instant::now());
+        while !line.is_empty() {
+            assert!(began.elapsed() < Duration::from_mins(1), "they wait on: {line:?}");
+            // Timers of both processes come due while the line moves.
+            world.advance(TimeDelta::milliseconds(100));
+            most = most.max(counter(&world).await.held);
+            let mut left = Vec::new();
+            for (id, account) in line {
+                match world.step(&id).await.as_str() {
+                    "closed" => assert_eq!(world.show(&id).await.recovery.unwrap().outcome, "enrolled"),
+                    step => {
+                        if step == "await-enrolment" {
+                            world.directory.report_enrolled(&id, account);
+                        }
+                        left.push((id, account));
+                    }
+                }
+            }
+            line = left;
+        }
+        assert!((1..=3).contains(&most), "{most} slots were held, of 3");
+        until(&world, Counter { held: 0, outside: 0, cap: 3 }).await;
+        world.end().await;
+    }
 }
 
 async fn until(world: &World, wanted: Counter) {

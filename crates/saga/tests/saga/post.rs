@@ -27,6 +27,9 @@ impl Broker for Post {
     async fn subscribe(&self, queue: &QueueSpec) -> Result<Box<dyn Consumer>, BrokerError> {
         Err(BrokerError::UnknownQueue(queue.name.to_owned()))
     }
+    async fn check(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
     async fn dead(&self, _: &QueueSpec, _: usize) -> Result<Vec<DeadLetter>, BrokerError> {
         Ok(Vec::new())
     }

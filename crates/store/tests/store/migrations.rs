@@ -55,6 +55,35 @@ async fn two_services_share_a_postgresql_database_in_schemas_of_their_own() {
     assert_eq!(schemas, 2);
 }
 
+#[tokio::test]
+async fn what_is_missing_is_told_and_nothing_is_changed_by_asking() {
+    for db in testing::engines().await {
+        let all = ["test/0001_thing", "test/0002_counter", "audit/0001_audit"];
+        assert_eq!(db.missing_migrations(&[TABLES, audit::MIGRATIONS]).await.unwrap(), all, "{}", db.system());
+        assert_eq!(db.missing_migrations(&[TABLES]).await.unwrap(), all[..2]);
+        db.migrate(&[TABLES]).await.unwrap();
+        assert_eq!(db.missing_migrations(&[TABLES, audit::MIGRATIONS]).await.unwrap(), all[2..], "{}", db.system());
+        db.migrate(&[audit::MIGRATIONS]).await.unwrap();
+        assert!(db.missing_migrations(&[TABLES, audit::MIGRATIONS]).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_make_no_schema_brings_its_own_up_to_date() {
+    let db = testing::postgres().await;
+    let role = format!("r{}", uuid::Uuid::new_v4().simple());
+    let make = format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA policy AUTHORIZATION {role}");
+    on!(db, pool => sqlx::raw_sql(sqlx::AssertSqlSafe(make)).execute(pool).await.map(drop)).unwrap();
+    let mut address = url::Url::parse(&format!("{}?schema=policy", db.address())).unwrap();
+    address.set_username(&role).unwrap();
+    let service = Database::open(address.as_str(), &Options::default()).await.unwrap();
+    service.migrate(&[TABLES]).await.unwrap();
+    assert!(service.missing_migrations(&[TABLES]).await.unwrap().is_empty());
+    service.close().await;
+    let gone = format!("DROP OWNED BY {role}; DROP ROLE {role}");
+    on!(db, pool => sqlx::raw_sql(sqlx::AssertSqlSafe(gone)).execute(pool).await.map(drop)).unwrap();
+}
+
 fn set<const N: usize>(steps: [Migration; N]) -> Migrations {
     Migrations { set: "test", steps: Box::leak(Box::new(steps)) }
 }

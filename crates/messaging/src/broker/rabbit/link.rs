@@ -30,11 +30,19 @@ pub(super) async fn within<T>(
     }
 }
 
-/// A connection with the whole topology declared.
+/// A connection to a broker with the whole topology.
 pub(super) async fn connect(site: &Site) -> Result<Connection, BrokerError> {
     let properties = ConnectionProperties::default().with_connection_name(site.name.clone().into());
-    let connection = within(PATIENCE, "connecting", Connection::connect_uri(site.uri.clone(), properties)).await?;
-    within(DECLARING, "declaring the topology", declare(&connection, &site.queues)).await?;
+    let connecting = async {
+        let runtime = lapin::runtime::default_runtime()?;
+        Connection::connect_uri_with_config(site.uri.clone(), properties, site.tls.clone(), runtime).await
+    };
+    let connection = within(PATIENCE, "connecting", connecting).await?;
+    if site.declares {
+        within(DECLARING, "declaring the topology", declare(&connection, &site.queues)).await?;
+    } else {
+        within(DECLARING, "looking for the topology (`homeward migrate` declares it)", look(&connection, &site.queues)).await?;
+    }
     Ok(connection)
 }
 
@@ -76,6 +84,20 @@ async fn declare(connection: &Connection, queues: &[QueueSpec]) -> lapin::Result
         declare_queue(&channel, queue).await?;
     }
     channel.close(200, "declared".into()).await
+}
+
+/// Fails if something is missing. Needs no right but to connect.
+async fn look(connection: &Connection, queues: &[QueueSpec]) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    let exchange = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, exchange, FieldTable::default()).await?;
+    channel.exchange_declare(DEAD_EXCHANGE.into(), ExchangeKind::Direct, exchange, FieldTable::default()).await?;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    for queue in queues {
+        channel.queue_declare(dead_queue(queue), passive, FieldTable::default()).await?;
+        channel.queue_declare(queue.name.into(), passive, FieldTable::default()).await?;
+    }
+    channel.close(200, "looked".into()).await
 }
 
 async fn declare_queue(channel: &Channel, queue: &QueueSpec) -> lapin::Result<()> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use homeward_types::MessageId;
-use lapin::options::BasicPublishOptions;
-use lapin::{Channel, Confirmation, Connection};
+use lapin::options::{BasicPublishOptions, ExchangeDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Confirmation, Connection, ExchangeKind};
 use tokio::time::Instant;
 
 use crate::broker::rabbit::link::{confirming, connect, within};
@@ -47,6 +48,16 @@ impl Publisher {
 
     pub(super) async fn connect(&self) -> Result<(), BrokerError> {
         self.link().await.map(drop)
+    }
+
+    /// Has the broker answer something, over the connection that messages take.
+    pub(super) async fn check(&self) -> Result<(), BrokerError> {
+        let link = self.link().await?;
+        let answered = link.check().await;
+        if answered.is_err() {
+            self.abandon(&link).await;
+        }
+        answered
     }
 
     /// One answer for each message, in order.
@@ -128,6 +139,19 @@ impl Link {
         // A channel whose confirms have not all come is dropped, and closed with that.
         self.idle().push(channel);
         Ok(answers(messages, confirmations))
+    }
+
+    async fn check(&self) -> Result<(), BrokerError> {
+        let idle = self.idle().pop();
+        let channel = match idle {
+            Some(channel) => channel,
+            None => confirming(&self.connection).await?,
+        };
+        let look = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        let asked = channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, look, FieldTable::default());
+        within(PATIENCE, "asking for an answer", asked).await?;
+        self.idle().push(channel);
+        Ok(())
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Channel>> {

@@ -14,12 +14,14 @@ use homeward_chassis::auth::{Bearer, PersonConfig, Persons};
 use homeward_chassis::rpc::memory::Hub;
 use homeward_chassis::rpc::{Client, Refused, Server};
 use homeward_chassis::shutdown::Shutdown;
-use homeward_messaging::MemoryBroker;
+use homeward_messaging::testing::Vhost;
 use homeward_messaging::topology::{
     DIRECTORY_WATCH, NOTIFICATION_NOTICES, POLICY_CARE, POLICY_LEND, POLICY_RETURN, RECOVERY_EVENTS,
 };
+use homeward_messaging::{Broker, MemoryBroker, QueueSpec};
 use homeward_proto::recovery::v1 as wire;
 use homeward_proto::recovery::v1::recovery_service_client::RecoveryServiceClient;
+use homeward_recovery::grant::GrantKey;
 use homeward_recovery::{Config, Parts, Recovery};
 use homeward_store::Database;
 use homeward_store::testing::{self, TestDatabase};
@@ -32,6 +34,8 @@ pub use stage::Stage;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+const QUEUES: [QueueSpec; 6] = [RECOVERY_EVENTS, POLICY_LEND, POLICY_RETURN, POLICY_CARE, DIRECTORY_WATCH, NOTIFICATION_NOTICES];
 
 pub const PUBLIC_URL: &str = "https://homeward.example";
 
@@ -50,7 +54,8 @@ pub struct World {
     keys: tempfile::TempDir,
     role: Shutdown,
     others: Shutdown,
-    _dead_letters: TestDatabase,
+    /// What the broker stands on, kept to the end.
+    _remains: Box<dyn Send + Sync>,
 }
 
 /// What a test wants to be different.
@@ -136,9 +141,28 @@ impl World {
     pub async fn start(db: TestDatabase, wishes: Wishes) -> Self {
         let clock = Arc::new(ManualClock::new(start_of_time()));
         let dead_letters = testing::sqlite().await;
-        let queues = [RECOVERY_EVENTS, POLICY_LEND, POLICY_RETURN, POLICY_CARE, DIRECTORY_WATCH, NOTIFICATION_NOTICES];
-        let broker = MemoryBroker::open(&queues, (*dead_letters).clone(), clock.clone()).await.unwrap();
-        let stage = Arc::new(Stage::new(Arc::new(broker), clock.clone()));
+        let broker = MemoryBroker::open(&QUEUES, (*dead_letters).clone(), clock.clone()).await.unwrap();
+        Self::start_on(db, wishes, clock, Arc::new(broker), Box::new(dead_letters)).await
+    }
+
+    /// A world for several processes: on PostgreSQL with RabbitMQ between them.
+    pub async fn start_for_several(db: TestDatabase, wishes: Wishes) -> Self {
+        if !db.is_postgres() {
+            return Self::start(db, wishes).await;
+        }
+        let vhost = Vhost::make();
+        let broker = vhost.broker(&QUEUES);
+        Self::start_on(db, wishes, Arc::new(ManualClock::new(start_of_time())), broker, Box::new(vhost)).await
+    }
+
+    async fn start_on(
+        db: TestDatabase,
+        wishes: Wishes,
+        clock: Arc<ManualClock>,
+        broker: Arc<dyn Broker>,
+        remains: Box<dyn Send + Sync>,
+    ) -> Self {
+        let stage = Arc::new(Stage::new(broker, clock.clone()));
         let keys = tempfile::tempdir().unwrap();
         let organisations = Arc::new(BTreeMap::from([("acme".parse().unwrap(), organisation(wishes.limits.clone()))]));
         let persons = Arc::new(persons());
@@ -164,6 +188,7 @@ impl World {
             persons: persons.clone(),
             directory: hub.client("directory").bearing(&token("recovery")),
             policy: hub.client("policy").bearing(&token("recovery")),
+            grant_key: GrantKey::load_or_create(keys.path()).unwrap(),
             key_folder: keys.path().to_owned(),
             checkpoints: keys.path().join("checkpoints.log"),
             config,
@@ -184,7 +209,7 @@ impl World {
             keys,
             role,
             others,
-            _dead_letters: dead_letters,
+            _remains: remains,
         };
         world.serve();
         world
@@ -196,6 +221,29 @@ impl World {
         self.recovery.spawn(&self.role);
     }
 
+    /// One more process on the same database, with the same keys; it answers calls from now on.
+    pub async fn start_another(&mut self) {
+        let parts = self.parts(self.db.reopen().await);
+        self.recovery = Recovery::new(parts).await.unwrap();
+        self.serve();
+    }
+
+    fn parts(&self, db: Database) -> Parts {
+        Parts {
+            db,
+            broker: self.stage.broker.clone(),
+            clock: self.clock.clone(),
+            organisations: self.organisations.clone(),
+            persons: self.persons.clone(),
+            directory: self.hub.client("directory").bearing(&token("recovery")),
+            policy: self.hub.client("policy").bearing(&token("recovery")),
+            grant_key: GrantKey::load_or_create(self.keys.path()).unwrap(),
+            key_folder: self.keys.path().to_owned(),
+            checkpoints: self.keys.path().join("checkpoints.log"),
+            config: Config { public_url: PUBLIC_URL.into(), repair: Duration::from_millis(200), ..Config::default() },
+        }
+    }
+
     /// Drops the service where it stands, and starts another one on the same database a little later: what was not
     /// confirmed is the relay's by then, and what was not answered is asked again.
     pub async fn crash_and_restart(&mut self) {
@@ -203,18 +251,7 @@ impl World {
         self.role.crash();
         self.role.finish(PATIENCE).await.ok();
         self.role = Shutdown::new();
-        let parts = Parts {
-            db: self.db.reopen().await,
-            broker: self.stage.broker.clone(),
-            clock: self.clock.clone(),
-            organisations: self.organisations.clone(),
-            persons: self.persons.clone(),
-            directory: self.hub.client("directory").bearing(&token("recovery")),
-            policy: self.hub.client("policy").bearing(&token("recovery")),
-            key_folder: self.keys.path().to_owned(),
-            checkpoints: self.keys.path().join("checkpoints.log"),
-            config: Config { public_url: PUBLIC_URL.into(), repair: Duration::from_millis(200), ..Config::default() },
-        };
+        let parts = self.parts(self.db.reopen().await);
         self.recovery = Recovery::new(parts).await.unwrap();
         self.serve();
     }
