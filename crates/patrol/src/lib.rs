@@ -7,6 +7,7 @@
 
 mod copy;
 mod finding;
+mod keys;
 mod others;
 mod round;
 mod service;
@@ -30,6 +31,7 @@ pub use copy::LeaseCopy;
 pub use finding::{Kind as FindingKind, Shown, judge};
 pub use service::PatrolRpc;
 
+use keys::KeyWatch;
 use others::Others;
 use round::Rounds;
 use subscriber::News;
@@ -85,6 +87,7 @@ impl Patrol {
             providers,
             policy: Others::new(policy),
             process: Uuid::new_v4(),
+            keys: KeyWatch::new(db.clone(), outbox.clone(), clock.clone()),
         });
         Self { db, broker, clock, outbox, organisations, rounds }
     }
@@ -101,8 +104,10 @@ impl Patrol {
         let news = Arc::new(News { db: self.db.clone(), clock: self.clock.clone() });
         shutdown.run("patrol.leases", consume(self.broker.clone(), PATROL_LEASES, news, shutdown.token()));
         for organisation in self.organisations.keys() {
-            let (rounds, organisation, stop) = (self.rounds.clone(), organisation.clone(), shutdown.token());
-            shutdown.run("patrol.rounds", async move { rounds.run(&organisation, stop).await });
+            let (rounds, id, stop) = (self.rounds.clone(), organisation.clone(), shutdown.token());
+            shutdown.run("patrol.rounds", async move { rounds.run(&id, stop).await });
+            let (rounds, id, stop) = (self.rounds.clone(), organisation.clone(), shutdown.token());
+            shutdown.run("patrol.keys", async move { rounds.watch_keys(&id, stop).await });
         }
     }
 }

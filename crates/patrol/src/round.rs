@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::copy::{LeaseCopy, store as copies};
 use crate::finding::store::{self as findings, Sums};
 use crate::finding::{Finding, Kind, Shown, is_told, judge, sentence};
+use crate::keys::KeyWatch;
 use crate::others::Others;
 use crate::wire;
 use store::Claim;
@@ -41,6 +42,7 @@ pub struct Rounds {
     pub(crate) policy: Others,
     /// This process, in claims.
     pub(crate) process: Uuid,
+    pub(crate) keys: KeyWatch,
 }
 
 /// Why a patrol broke off. The next one begins anew.
@@ -77,9 +79,19 @@ impl Rounds {
                 Ok(None) => usual,
                 Err(error) => {
                     tracing::warn!(organisation = %id, error = homeward_chassis::error_chain(&error), "a patrol broke off; the next one begins anew");
+                    if let Broken::Provider(error) = &error {
+                        self.keys.heard(id, error).await;
+                    }
                     usual
                 }
             };
+        }
+    }
+
+    /// Looks at the end of patrol's key until the shutdown.
+    pub async fn watch_keys(&self, id: &OrganisationId, stop: CancellationToken) {
+        if let Some(provider) = self.providers.get(id) {
+            self.keys.run(id, provider.as_ref(), stop).await;
         }
     }
 

@@ -8,6 +8,7 @@ use homeward_proto::wire::{WireError, lease_end, moment_optional, parse, timesta
 use crate::copy::LeaseCopy;
 use crate::finding::Finding;
 use crate::finding::store::Standing;
+use crate::keys::Matter;
 
 /// The lease that an event of policy tells about.
 pub fn lease(received: &Received, event: &LeaseChanged) -> Result<LeaseCopy, WireError> {
@@ -62,6 +63,27 @@ pub fn incident(finding: &Finding, lease: &LeaseCopy, asks_return: bool) -> NewM
         &payload,
     )
     .within(lease.trace.clone())
+}
+
+/// The message that tells people of patrol's key.
+pub fn key_incident(matter: &Matter) -> NewMessage {
+    let incident = matter.incident();
+    let payload = IncidentOpened {
+        incident: incident.to_string(),
+        organisation: matter.organisation.to_string(),
+        account: String::new(),
+        lease: String::new(),
+        kind: matter.kind.into(),
+        sentence: matter.sentence.clone(),
+        next_action: "policy goes on with its own key; patrol tries again at each round".into(),
+        next_at: None,
+        safe_action:
+            "run `homeward check provider`; make a new key for patrol at the provider, put it into the configuration and \
+                      restart"
+                .into(),
+    };
+    let organisation = matter.organisation.clone();
+    NewMessage::new("patrol.event.incident-opened.v1", organisation, incident.uuid(), incident.to_string(), &payload)
 }
 
 /// A finding as people are shown it.

@@ -174,3 +174,18 @@ async fn of_three_processes_one_patrols_at_a_time_and_its_report_is_whole() {
 async fn the_tables_agree_on_both_engines() {
     homeward_store::testing::schemas_agree(&homeward_patrol::Patrol::migrations()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_patrols_own_key_is_told_once() {
+    for world in worlds(Limits::short()).await {
+        world.tell(vec![lease(1, well_known::LOST_PHONE.id, 1, LeaseState::Active, 3_600)]).await;
+        world.report_when("the lease was read back", |report| report.read_back >= 1).await;
+        assert!(world.simulator.truth().revoke_key("reader"));
+        let told = world.incidents_when(1).await;
+        assert_eq!(told[0].kind, "patrol_key_refused");
+        assert!(told[0].sentence.contains("KEY_REFUSED") && told[0].safe_action.contains("check provider"), "{told:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(world.incidents_so_far().len(), 1, "not at every patrol");
+        world.stop().await;
+    }
+}
