@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry::{KeyValue, global};
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithTonicConfig};
+use opentelemetry_otlp::{MetricExporter, SpanExporter as OtlpSpanExporter, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanExporter};
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
@@ -127,11 +127,11 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Result<Guard, TelemetryE
     let (mut tracers, mut meters) = (SdkTracerProvider::builder(), SdkMeterProvider::builder().with_reader(page.reader()?));
     if let Some(collector) = &config.otlp {
         let channel = collector.channel()?;
-        let exporter = SpanExporter::builder().with_tonic().with_channel(channel.clone()).build()?;
+        let exporter = OtlpSpanExporter::builder().with_tonic().with_channel(channel.clone()).build()?;
         tracers = if config.full_emails {
-            tracers.with_batch_exporter(exporter)
+            tracers.with_span_processor(batches(exporter))
         } else {
-            tracers.with_batch_exporter(Masked(exporter))
+            tracers.with_span_processor(batches(Masked(exporter)))
         };
         let exporter = MetricExporter::builder().with_tonic().with_channel(channel).build()?;
         meters = meters.with_reader(PeriodicReader::builder(exporter).with_interval(config.metrics_interval).build());
@@ -142,6 +142,16 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Result<Guard, TelemetryE
     subscriber(filter, tracers.tracer("homeward"), line, std::io::stderr).try_init()?;
     global::set_meter_provider(meters.clone());
     Ok(Guard { tracers, meters, page })
+}
+
+/// Gathers spans for an export each second: a trace can be looked at soon after its beginning. What a burst holds that is longer
+/// than the queue is lost, so the queue is long.
+fn batches<E: SpanExporter + 'static>(exporter: E) -> BatchSpanProcessor {
+    let pace = BatchConfigBuilder::default()
+        .with_scheduled_delay(Duration::from_secs(1))
+        .with_max_queue_size(32_768)
+        .with_max_export_batch_size(2_048);
+    BatchSpanProcessor::builder(exporter).with_batch_config(pace.build()).build()
 }
 
 /// What is logged. Below warnings, the transport's own lines must be asked for by name: at `debug` they would drown ours.

@@ -134,6 +134,11 @@ impl Crowd {
         lock(&self.0.cases).iter().map(|(id, case)| (id.clone(), case.person.clone())).collect()
     }
 
+    /// Those who have not asked yet; they will not any more.
+    pub fn not_asked(&self) -> Vec<Person> {
+        std::mem::take(&mut *lock(&self.0.waiting)).into()
+    }
+
     /// How long each recovery took, from the request to the owner's last letter.
     pub fn took(&self) -> Vec<Duration> {
         lock(&self.0.took).clone()

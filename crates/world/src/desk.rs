@@ -1,9 +1,11 @@
 //! The help desk and the approver at work: Homeward's public calls, in bulk.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use homeward_chassis::rpc::Client;
 use homeward_proto::recovery::v1::recovery_service_client::RecoveryServiceClient;
 use homeward_proto::recovery::v1::{
@@ -30,12 +32,19 @@ const REPEATED: [&str; 4] = ["PROOF_ALREADY_ATTACHED", "ALREADY_VOTED", "ALREADY
 /// What passes by itself.
 const PASSING: [&str; 3] = ["UNREACHABLE", "TOO_OLD", "RECOVERY_UNAVAILABLE"];
 
-/// Requester and approver.
+/// Requester and approver, with every door to Homeward that there is. Who insists goes to the next when one does not answer.
 #[derive(Clone)]
 pub struct Desk {
-    requester: Connection,
-    approver: Connection,
+    doors: Arc<Vec<(Connection, Connection)>>,
+    at: Arc<AtomicUsize>,
     insists: bool,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Requester,
+    Approver,
 }
 
 /// A decision about one recovery.
@@ -54,7 +63,24 @@ impl Desk {
     /// When the address makes no sense.
     pub fn of(system: &System) -> anyhow::Result<Self> {
         let [approver, _] = &system.tokens.approvers;
-        Ok(Self { requester: system.connect(&system.tokens.requester)?, approver: system.connect(approver)?, insists: false })
+        Self::at(vec![(system.connect(&system.tokens.requester)?, system.connect(approver)?)])
+    }
+
+    /// The same at several doors, each with connections of the requester and of the approver.
+    ///
+    /// # Errors
+    /// When there is no door.
+    pub fn at(doors: Vec<(Connection, Connection)>) -> anyhow::Result<Self> {
+        ensure!(!doors.is_empty(), "no door leads to Homeward");
+        Ok(Self { doors: Arc::new(doors), at: Arc::default(), insists: false })
+    }
+
+    fn door(&self, who: Who) -> &Connection {
+        let (requester, approver) = &self.doors[self.at.load(Ordering::Relaxed) % self.doors.len()];
+        match who {
+            Who::Requester => requester,
+            Who::Approver => approver,
+        }
     }
 
     /// People who repeat a call until it is answered, as the process may die and come back.
@@ -81,7 +107,7 @@ impl Desk {
             });
             let request = RequestRecoveriesRequest { organisation: ORGANISATION.into(), recoveries: wanted.collect() };
             let results = self
-                .ask(&self.requester, request, |mut recovery, request| async move { recovery.request_recoveries(request).await })
+                .ask(Who::Requester, request, |mut recovery, request| async move { recovery.request_recoveries(request).await })
                 .await?
                 .results;
             let mut again = Vec::new();
@@ -116,7 +142,7 @@ impl Desk {
         };
         let request = AttachProofsRequest { proofs: recoveries.iter().map(proof).collect() };
         let answer = self
-            .ask(&self.requester, request, |mut recovery, request| async move { recovery.attach_proofs(request).await })
+            .ask(Who::Requester, request, |mut recovery, request| async move { recovery.attach_proofs(request).await })
             .await?;
         self.taken(&answer.results)
     }
@@ -134,7 +160,7 @@ impl Desk {
         };
         let request = CastVotesRequest { votes: ballots.iter().map(vote).collect() };
         let answer =
-            self.ask(&self.approver, request, |mut recovery, request| async move { recovery.cast_votes(request).await }).await?;
+            self.ask(Who::Approver, request, |mut recovery, request| async move { recovery.cast_votes(request).await }).await?;
         self.taken(&answer.results)
     }
 
@@ -160,7 +186,7 @@ impl Desk {
                 answer => answer.map(|answer| answer.map(drop)),
             }
         };
-        self.ask(&self.requester, request, asked).await
+        self.ask(Who::Requester, request, asked).await
     }
 
     /// All recoveries, or only open ones, newest first.
@@ -172,7 +198,7 @@ impl Desk {
         loop {
             let request = ListRecoveriesRequest { organisation: ORGANISATION.into(), open_only, before, page_size: PAGE };
             let page = self
-                .ask(&self.requester, request, |mut recovery, request| async move { recovery.list_recoveries(request).await })
+                .ask(Who::Requester, request, |mut recovery, request| async move { recovery.list_recoveries(request).await })
                 .await?;
             all.extend(page.recoveries);
             if page.next_before.is_empty() {
@@ -185,7 +211,7 @@ impl Desk {
     /// Asks; whoever insists asks again as long as nobody answers.
     async fn ask<R: Clone, T, F>(
         &self,
-        caller: &Connection,
+        who: Who,
         request: R,
         call: impl Fn(RecoveryServiceClient<Client>, R) -> F,
     ) -> anyhow::Result<T>
@@ -194,9 +220,10 @@ impl Desk {
     {
         let began = Instant::now();
         loop {
-            match call(caller.recovery(), request.clone()).await {
+            match call(self.door(who).recovery(), request.clone()).await {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) if self.insists && is_silence(&status) && began.elapsed() < PATIENCE => {
+                    self.at.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(AGAIN).await;
                 }
                 Err(status) => return Err(status).context("Homeward did not do it"),

@@ -1,6 +1,6 @@
 //! Letters as they arrive in the folder of the file outbox. The system tells us of each one; nobody reads the folder over and over.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,7 @@ pub struct Letters {
     folder: PathBuf,
     watch: OwnedFd,
     known: HashSet<Letter>,
+    again: HashMap<Letter, usize>,
 }
 
 impl Letters {
@@ -44,7 +45,7 @@ impl Letters {
     pub fn watch(folder: &Path) -> anyhow::Result<Self> {
         let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).context("watching a folder")?;
         inotify::add_watch(&watch, folder, WatchFlags::MOVED_TO).with_context(|| format!("watching {}", folder.display()))?;
-        Ok(Self { folder: folder.to_owned(), watch, known: HashSet::new() })
+        Ok(Self { folder: folder.to_owned(), watch, known: HashSet::new(), again: HashMap::new() })
     }
 
     /// Letters that have come since the last call. A letter that is written again after a crash is not new.
@@ -68,8 +69,20 @@ impl Letters {
         if missed {
             names = self.all()?;
         }
-        let known = &mut self.known;
-        Ok(names.iter().filter_map(|name| Letter::of(name)).filter(|letter| known.insert(letter.clone())).collect())
+        let mut new = Vec::new();
+        for letter in names.iter().filter_map(|name| Letter::of(name)) {
+            if self.known.insert(letter.clone()) {
+                new.push(letter);
+            } else if !missed {
+                *self.again.entry(letter).or_default() += 1;
+            }
+        }
+        Ok(new)
+    }
+
+    /// How often letters were sent once more, those that were.
+    pub fn repeated(&self) -> &HashMap<Letter, usize> {
+        &self.again
     }
 
     /// Whether this letter has come.

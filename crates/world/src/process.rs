@@ -65,13 +65,22 @@ impl Process {
         Ok(())
     }
 
+    /// When it started, in ticks since the machine did: with its number, it names the process for good.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn birth(&self) -> anyhow::Result<String> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).context("reading a process's stat")?;
+        let after = stat.rsplit_once(')').map(|(_, after)| after).unwrap_or_default();
+        after.split_whitespace().nth(19).map(str::to_owned).context("a stat file has twenty-two fields")
+    }
+
     /// Asks it to end (`SIGTERM`) and waits until it has.
     ///
     /// # Errors
     /// When it does not end, or ends with a failure.
     pub fn stop(&mut self) -> anyhow::Result<()> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("asking a process to end")?;
+        self.signal(rustix::process::Signal::TERM).context("asking a process to end")?;
         let began = Instant::now();
         loop {
             match self.ended()? {
@@ -81,6 +90,26 @@ impl Process {
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
         }
+    }
+
+    /// Lets all of it stand still (`SIGSTOP`), until [`Process::go_on`].
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(rustix::process::Signal::STOP).context("pausing a process")
+    }
+
+    /// Lets it go on (`SIGCONT`) where it stood.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        self.signal(rustix::process::Signal::CONT).context("letting a process go on")
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) -> rustix::io::Result<()> {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)
     }
 
     /// What it has used since it started.

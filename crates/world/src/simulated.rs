@@ -5,20 +5,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
-use homeward_simulator::{AccountTruth, CallCount, Effect, TruthPage};
+use homeward_simulator::{AccountTruth, CallCount, Effect, Fault, FaultState, TruthPage};
 use serde::de::DeserializeOwned;
 
-use crate::process::Process;
+use crate::process::{Process, Usage};
 
 const TOKEN: &str = "control-of-a-test";
 
 /// A simulated organisation.
 pub struct Simulated {
-    /// The process.
-    pub process: Process,
+    process: Option<Process>,
     /// Where the provider's API and the people's pages are.
     pub provider: String,
     control: String,
+    token: String,
     http: reqwest::Client,
 }
 
@@ -62,14 +62,31 @@ impl Simulated {
             }
             if let (Some(provider), Some(control)) = (&provider, &control) {
                 let (provider, control) = (provider.clone(), control.clone());
-                return Ok(Self { process, provider, control, http: http_client()? });
+                return Ok(Self { process: Some(process), provider, control, token: TOKEN.to_owned(), http: http_client()? });
             }
         }
         anyhow::bail!("the simulator did not start, see {}", folder.join("simulator.log").display())
     }
 
+    /// One that somebody else started.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn at(provider: &str, control: &str, token: &str) -> anyhow::Result<Self> {
+        let (provider, control, token) = (provider.to_owned(), control.to_owned(), token.to_owned());
+        Ok(Self { process: None, provider, control, token, http: http_client()? })
+    }
+
+    /// What its process has used.
+    ///
+    /// # Errors
+    /// When it is gone, or was started by somebody else.
+    pub fn usage(&self) -> anyhow::Result<Usage> {
+        self.process.as_ref().context("somebody else started the simulator")?.usage()
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let answer = self.http.get(format!("{}{path}", self.control)).bearer_auth(TOKEN).send().await;
+        let answer = self.http.get(format!("{}{path}", self.control)).bearer_auth(&self.token).send().await;
         let answer =
             answer.and_then(reqwest::Response::error_for_status).with_context(|| format!("asking the simulator for {path}"))?;
         answer.json().await.with_context(|| format!("reading the simulator's answer to {path}"))
@@ -105,6 +122,34 @@ impl Simulated {
             }
             all.extend(page);
         }
+    }
+
+    /// Lets these faults happen from now on.
+    ///
+    /// # Errors
+    /// When the simulator does not take them.
+    pub async fn set_faults(&self, faults: &[Fault]) -> anyhow::Result<()> {
+        let request = self.http.post(format!("{}/faults", self.control)).bearer_auth(&self.token).json(faults);
+        request.send().await.and_then(reqwest::Response::error_for_status).context("setting faults")?;
+        Ok(())
+    }
+
+    /// No fault happens any more.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn clear_faults(&self) -> anyhow::Result<()> {
+        let request = self.http.delete(format!("{}/faults", self.control)).bearer_auth(&self.token);
+        request.send().await.and_then(reqwest::Response::error_for_status).context("taking faults away")?;
+        Ok(())
+    }
+
+    /// Every fault that was ever set, with how often it fired.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn faults(&self) -> anyhow::Result<Vec<FaultState>> {
+        self.get("/faults").await
     }
 
     /// How often each call of the provider's API was made.

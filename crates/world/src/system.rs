@@ -41,6 +41,11 @@ pub struct System {
 pub struct Connection(Client);
 
 impl Connection {
+    /// Over a client that bears the person's token.
+    pub fn new(client: Client) -> Self {
+        Self(client)
+    }
+
     /// Cases.
     pub fn recovery(&self) -> RecoveryServiceClient<Client> {
         sized!(RecoveryServiceClient::new(self.0.clone()))
@@ -150,6 +155,14 @@ impl System {
     /// When it does not run.
     pub fn process(&mut self) -> anyhow::Result<&mut Process> {
         self.process.as_mut().context("homeward up does not run")
+    }
+
+    /// The process, to look at.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn running(&self) -> anyhow::Result<&Process> {
+        self.process.as_ref().context("homeward up does not run")
     }
 
     /// What it logs.

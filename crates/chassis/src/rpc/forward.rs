@@ -12,7 +12,7 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::{Service, ServiceExt};
 
-use super::Client;
+use super::{Client, Refused};
 
 /// Stands for the service `S` (`PolicyServiceServer<()>`) at an edge, and passes its calls on over `client`.
 ///
@@ -46,7 +46,7 @@ impl<S: NamedService> NamedService for Forward<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<Request<Body>> for Forward<S> {
+impl<S: NamedService> Service<Request<Body>> for Forward<S> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -61,7 +61,15 @@ impl<S> Service<Request<Body>> for Forward<S> {
         let client = self.client.clone();
         Box::pin(async move {
             let answer = client.oneshot(request).await;
-            Ok(answer.unwrap_or_else(|error| Status::from_error(Box::new(error)).into_http()))
+            Ok(answer.unwrap_or_else(|error| gone(S::NAME, &error).into_http()))
         })
     }
+}
+
+/// A connection that broke is no answer of the service: whoever asked may ask again. (What tonic makes of it is "unknown", which
+/// says nothing to anybody.)
+fn gone(service: &str, error: &tonic::transport::Error) -> Status {
+    tracing::debug!(service, error = crate::error_chain(error), "a call could not be passed on");
+    let message = format!("the service {service} does not answer at this moment");
+    Refused::unavailable("SERVICE_UNAVAILABLE", message, "try again in a moment; a repeated call changes nothing twice").into()
 }

@@ -26,7 +26,7 @@ impl Used {
     fn now(simulated: &Simulated, system: &mut System) -> anyhow::Result<Self> {
         Ok(Self {
             homeward: system.process()?.usage()?,
-            simulator: simulated.process.usage()?,
+            simulator: simulated.usage()?,
             driver: own_usage()?,
             threads: system.process()?.threads()?,
         })
