@@ -2,8 +2,8 @@
 //!
 //! Pure: it says which part to send next and takes in what happened to it. A part that was refused as a whole is halved. If
 //! the halves go through, the size was at fault and later calls are smaller; if it comes down to one entry, that entry was.
+//! Larger sizes are tried again only where they would save a call.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -29,21 +29,32 @@ impl BatchLimit {
         Self { configured: configured.max(1), seen: Mutex::default() }
     }
 
-    /// How many entries the next call should have: halfway between what went through and what did not, until they are
-    /// within a twentieth of each other.
+    /// The largest call that is worth trying: halfway between what went through and what did not, until they are within a
+    /// twentieth of each other.
     pub fn size(&self) -> usize {
-        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(refused) = seen.refused else { return self.configured };
-        let gap = refused.saturating_sub(seen.accepted);
-        let size = if gap <= 1 || gap * 20 <= seen.accepted { seen.accepted } else { seen.accepted + gap / 2 };
-        size.clamp(1, self.configured)
+        self.seen().size(self.configured)
     }
 
-    /// Takes in what a finished bisection showed.
-    pub fn learn(&self, work: &Bisection) {
+    /// How many entries the next call should have when so many are left. Where no size that may still be taken would save a
+    /// call, none is tried, and what is left is shared out evenly.
+    pub fn part_of(&self, left: usize) -> usize {
+        let seen = self.seen();
+        let size = seen.size(self.configured);
+        let Some(refused) = seen.refused.filter(|_| seen.accepted > 0) else { return size.min(left) };
+        let known = left.div_ceil(seen.accepted);
+        let at_best = left.div_ceil(refused.saturating_sub(1).clamp(1, self.configured));
+        if known <= at_best { left.div_ceil(known.max(1)) } else { size.min(left) }
+    }
+
+    fn seen(&self) -> Seen {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what one part of a list showed.
+    fn learn(&self, part: &Part) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.accepted = seen.accepted.max(work.largest_taken);
-        if let Some(refused) = work.smallest_refused.filter(|_| work.lone_refused == 0 && work.largest_taken > 0) {
+        seen.accepted = seen.accepted.max(part.largest_taken);
+        if let Some(refused) = part.smallest_refused.filter(|_| part.lone_refused == 0 && part.largest_taken > 0) {
             seen.refused = Some(seen.refused.map_or(refused, |known| known.min(refused)));
         }
         if seen.refused.is_some_and(|refused| refused <= seen.accepted) {
@@ -52,54 +63,88 @@ impl BatchLimit {
     }
 }
 
-/// The parts of one list that are still to be sent.
-#[derive(Debug)]
-pub struct Bisection {
-    todo: VecDeque<Range<usize>>,
+impl Seen {
+    fn size(self, configured: usize) -> usize {
+        let Some(refused) = self.refused else { return configured };
+        let gap = refused.saturating_sub(self.accepted);
+        let size = if gap <= 1 || gap * 20 <= self.accepted { self.accepted } else { self.accepted + gap / 2 };
+        size.clamp(1, configured)
+    }
+}
+
+/// What one part of a list, with all its halves, came to.
+#[derive(Debug, Default)]
+struct Part {
+    halves: Vec<Range<usize>>,
     largest_taken: usize,
     smallest_refused: Option<usize>,
     lone_refused: u32,
 }
 
-impl Bisection {
-    /// A list of `length` entries, in parts of at most `size`.
-    pub fn new(length: usize, size: usize) -> Self {
-        let size = size.max(1);
-        let todo = (0..length).step_by(size).map(|from| from..(from + size).min(length)).collect();
-        Self { todo, largest_taken: 0, smallest_refused: None, lone_refused: 0 }
+/// What is still to be sent of one list.
+#[derive(Debug)]
+pub struct Bisection<'a> {
+    limit: &'a BatchLimit,
+    part: Part,
+    rest: Range<usize>,
+    taken: bool,
+    lone_refused: u32,
+}
+
+impl<'a> Bisection<'a> {
+    /// A list of `length` entries, in parts as large as `limit` knows, which learns from each.
+    pub fn new(length: usize, limit: &'a BatchLimit) -> Self {
+        Self { limit, part: Part::default(), rest: 0..length, taken: false, lone_refused: 0 }
     }
 
     /// The next part to send, in the list's order.
     pub fn next_part(&mut self) -> Option<Range<usize>> {
-        self.todo.pop_front()
+        if let Some(half) = self.part.halves.pop() {
+            return Some(half);
+        }
+        self.limit.learn(&std::mem::take(&mut self.part));
+        if self.rest.is_empty() {
+            return None;
+        }
+        let from = self.rest.start;
+        self.rest.start += self.limit.part_of(self.rest.len()).clamp(1, self.rest.len());
+        Some(from..self.rest.start)
     }
 
     /// A part went through.
     pub fn taken(&mut self, part: &Range<usize>) {
-        self.largest_taken = self.largest_taken.max(part.len());
+        self.taken = true;
+        self.part.largest_taken = self.part.largest_taken.max(part.len());
     }
 
     /// A part was refused as a whole, with proof that nothing happened. Whether it was halved; `false` for a single entry.
     pub fn refused(&mut self, part: &Range<usize>) -> bool {
         if part.len() <= 1 {
+            self.part.lone_refused = self.part.lone_refused.saturating_add(1);
             self.lone_refused = self.lone_refused.saturating_add(1);
             return false;
         }
-        self.smallest_refused = Some(self.smallest_refused.map_or(part.len(), |known| known.min(part.len())));
+        self.part.smallest_refused = Some(self.part.smallest_refused.map_or(part.len(), |known| known.min(part.len())));
         let middle = part.start + part.len() / 2;
-        self.todo.push_front(middle..part.end);
-        self.todo.push_front(part.start..middle);
+        self.part.halves.push(middle..part.end);
+        self.part.halves.push(part.start..middle);
         true
     }
 
     /// Whether going on makes no sense: entry after entry is refused and nothing went through.
     pub fn hopeless(&self) -> bool {
-        self.lone_refused >= HOPELESS && self.largest_taken == 0
+        self.lone_refused >= HOPELESS && !self.taken
     }
 
-    /// Everything that was not sent, and need not be sent any more.
+    /// Everything that was not sent, and need not be sent any more. Why the last part was refused is not known then.
     pub fn give_up(&mut self) -> Vec<Range<usize>> {
-        self.todo.drain(..).collect()
+        let mut unsent: Vec<Range<usize>> = self.part.halves.drain(..).rev().collect();
+        self.part.smallest_refused = None;
+        if !self.rest.is_empty() {
+            unsent.push(self.rest.clone());
+            self.rest.start = self.rest.end;
+        }
+        unsent
     }
 }
 

@@ -15,7 +15,7 @@ use crate::priority::Priority;
 
 impl AtlassianProvider {
     pub(super) async fn order(&self, order: MoveOrder<'_>) -> Vec<MoveAnswer> {
-        let mut work = Bisection::new(order.who.len(), self.move_batch.size());
+        let mut work = Bisection::new(order.who.len(), &self.move_batch);
         let mut answers = Vec::new();
         while let Some(range) = work.next_part() {
             let part = &order.who[range.clone()];
@@ -42,7 +42,6 @@ impl AtlassianProvider {
                 }
             }
         }
-        self.move_batch.learn(&work);
         answers
     }
 

@@ -23,7 +23,7 @@ impl AtlassianProvider {
     /// What an unknown id gives is not documented: it may be left out, or the whole read may be refused. Then the part is
     /// halved until the unknown one stands alone; that one is missing.
     async fn placements_of(&self, part: &[AccountId], priority: Priority) -> Result<Vec<Placement>, Failed> {
-        let mut work = Bisection::new(part.len(), part.len());
+        let mut work = Bisection::new(part.len(), &self.placement_batch);
         let mut read = Vec::with_capacity(part.len());
         while let Some(range) = work.next_part() {
             let ids: Vec<&str> = part[range.clone()].iter().map(AccountId::as_str).collect();
@@ -42,7 +42,6 @@ impl AtlassianProvider {
                 Err(failed) => return Err(failed),
             }
         }
-        self.placement_batch.learn(&work);
         Ok(read)
     }
 }
