@@ -104,8 +104,17 @@ impl Open {
         self.write(moment);
         if self.listener.asks_for_halt(self.name, &self.state, moment) {
             self.write(&format!("{moment} halt"));
-            while self.listener.asks_for_halt(self.name, &self.state, moment) {
-                std::thread::park_timeout(LOOK);
+            let stand_still = || {
+                while self.listener.asks_for_halt(self.name, &self.state, moment) {
+                    std::thread::park_timeout(LOOK);
+                }
+            };
+            // Other tasks of this thread must not stand still with it.
+            let runtime = tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor());
+            if runtime.is_ok_and(|flavor| flavor == tokio::runtime::RuntimeFlavor::MultiThread) {
+                tokio::task::block_in_place(stand_still);
+            } else {
+                stand_still();
             }
         }
     }

@@ -78,7 +78,7 @@ fn policy_is_asked_to_return_only_what_homeward_was_seen_to_lend() {
 #[test]
 fn an_account_out_after_its_lease_ended_is_found_by_a_read_that_is_late_enough() {
     let ended = lease(false, TimeDelta::hours(1));
-    assert_eq!(shown(&ended, Some(&placed("lent"))), (true, Some("out_after_close"), false));
+    assert_eq!(shown(&ended, Some(&placed("lent"))), (true, Some("out_after_close"), true));
     let just_ended = LeaseCopy { closed_at: Some(now() - TimeDelta::seconds(30)), ..ended };
     assert_eq!(shown(&just_ended, Some(&placed("lent"))), (true, None, false));
 }
@@ -104,12 +104,12 @@ fn how_long_patrol_has_seen_an_account_out_survives_until_it_is_seen_back() {
 }
 
 #[test]
-fn an_account_that_nobody_lent_is_a_stray_and_one_that_was_released_or_lent_again_is_none() {
+fn a_stray_is_returned_only_if_homeward_lent_it_and_one_that_was_released_or_lent_again_is_none() {
     let long_ago = LeaseCopy { closed_at: Some(now() - TimeDelta::hours(1)), ..lease(false, TimeDelta::hours(-1)) };
-    assert_eq!(shown(&long_ago, Some(&placed("lent"))), (true, Some("stray"), false));
+    assert_eq!(shown(&long_ago, Some(&placed("lent"))), (true, Some("stray"), true), "lent once, so it is returned");
     assert_eq!(shown(&long_ago, Some(&placed("guests"))).1, None, "Homeward moves nobody there");
     let never_lent = LeaseCopy { ended: "never_lent".into(), ever_out: false, ..lease(false, TimeDelta::hours(1)) };
-    assert_eq!(shown(&never_lent, Some(&placed("lent"))).1, Some("stray"));
+    assert_eq!(shown(&never_lent, Some(&placed("lent"))), (true, Some("stray"), false), "never lent, so it is reported");
     assert_eq!(shown(&never_lent, Some(&placed("guests"))).1, None);
     let released = LeaseCopy { ended: "released".into(), ..lease(false, TimeDelta::hours(1)) };
     assert_eq!(shown(&released, Some(&placed("lent"))), (true, None, false));
