@@ -38,6 +38,21 @@ pub enum NotAllowed {
 }
 
 impl FreshRead {
+    /// What was read.
+    pub fn new(placements: Vec<Placement>, records: Vec<AccountRecord>) -> Self {
+        let placements = placements.into_iter().map(|placement| (placement.account.clone(), placement)).collect();
+        let mut read = Self { placements, ..Self::default() };
+        read.add(records);
+        read
+    }
+
+    fn add(&mut self, records: Vec<AccountRecord>) {
+        for record in records {
+            self.factors.insert(record.account.clone(), record.factor);
+            self.records.insert(record.account.clone(), record);
+        }
+    }
+
     /// Reads placements, factors and records of all of them at once. Where an address is not known, the placement tells it:
     /// reads by address take a tenth of the calls.
     ///
@@ -52,20 +67,11 @@ impl FreshRead {
             let found = records(provider, &with_addresses(who, &placements), priority).await?;
             (placements, found)
         };
-        let mut read = Self::default();
-        read.placements.extend(placements.into_iter().map(|placement| (placement.account.clone(), placement)));
-        for record in found {
-            read.factors.insert(record.account.clone(), record.factor);
-            read.records.insert(record.account.clone(), record);
-        }
+        let mut read = Self::new(placements, found);
         // Whom no address found, the id does: the address has another holder by now, or there was none.
         let unknown: Vec<AccountId> = accounts.into_iter().filter(|account| !read.records.contains_key(account)).collect();
         if !unknown.is_empty() {
-            let found = provider.find_accounts(Search::Accounts(&unknown), priority).await?;
-            for record in found {
-                read.factors.insert(record.account.clone(), record.factor);
-                read.records.insert(record.account.clone(), record);
-            }
+            read.add(provider.find_accounts(Search::Accounts(&unknown), priority).await?);
         }
         Ok(read)
     }

@@ -20,7 +20,7 @@ pub(super) struct Written {
 }
 
 /// What a move's answer proves about one attempt.
-pub(super) fn of_move(answer: &Result<MoveAccepted, ProviderError>) -> Answer {
+pub fn of_move(answer: &Result<MoveAccepted, ProviderError>) -> Answer {
     match answer {
         Ok(MoveAccepted::Task(_) | MoveAccepted::Applied) => Answer::Accepted,
         Err(error) if !error.proves_not_taken() => Answer::Unknown { detail: error.to_string() },

@@ -59,8 +59,7 @@ impl Turn<'_> {
             self.read_soon();
         }
         if self.attempts[at].kind == Kind::Return && self.lease.state == State::Closing {
-            let wait = self.lease.terms.return_wait(self.lease.id, self.lease.failed_returns + 1);
-            self.lease.return_at = Some(after(self.now, wait.max(self.lease.terms.read_lag)));
+            self.lease.return_at = Some(after(self.now, self.shows_within()));
         }
     }
 

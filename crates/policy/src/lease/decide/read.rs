@@ -65,7 +65,9 @@ impl Turn<'_> {
         if matches!(ending.end, LeaseEnd::Released | LeaseEnd::NeverLent) {
             self.lease.next_read_at = None;
         } else if trust.trusted() && reading.version.is_some() || reading.begun_at >= useful_from {
-            self.lease.next_read_at = None;
+            // This may be the time out of the account's next lease, and a late lend of this one may still come: the further
+            // tail reads are made all the same.
+            self.lease.next_read_at = timed::tail_read(&self.lease, self.now);
             self.alarms.push(Alarm::OutAgain);
         } else {
             self.lease.next_read_at = Some(useful_from);

@@ -6,7 +6,7 @@ use homeward_types::limits::after;
 use homeward_types::{LeaseEnd, Timestamp};
 
 use super::{Alarm, Turn};
-use crate::lease::{Attempt, AttemptState, Kind, Lease, State};
+use crate::lease::{Attempt, AttemptState, Kind, Lease, State, earlier};
 
 /// Tail reads: this long after the end of a lease that ever had an attempt of unknown outcome.
 const TAIL_READS: [Duration; 3] = [Duration::from_hours(1), Duration::from_hours(6), Duration::from_hours(24)];
@@ -77,13 +77,17 @@ impl Turn<'_> {
 
     /// Makes the next return ready. There is always one ready, on its way, or to come: returns never stop.
     fn return_when_time(&mut self) {
-        if self.lease.state != State::Closing || self.lease.return_at.is_none_or(|at| at > self.now) {
+        let Some(planned) = self.lease.return_at.filter(|at| self.lease.state == State::Closing && *at <= self.now) else {
             return;
-        }
+        };
         self.lease.return_at = None;
         for at in 0..self.attempts.len() {
             match (self.attempts[at].kind, self.attempts[at].state) {
                 (Kind::Return, AttemptState::Ready | AttemptState::Sent { accepted: false, .. }) => return,
+                (Kind::Return, AttemptState::Sent { accepted: true, .. }) if self.may_have_shown(planned) => {
+                    self.lease.return_at = Some(after(self.now, self.shows_within()));
+                    return;
+                }
                 // It was accepted and did not show.
                 (Kind::Return, AttemptState::Sent { claimed_until, accepted: true }) => {
                     self.set(at, AttemptState::Unknown { claimed_until });
@@ -93,6 +97,22 @@ impl Turn<'_> {
             }
         }
         self.add(Kind::Return, self.now, None);
+    }
+
+    /// How long an accepted return has to show before it is tried again.
+    pub(super) fn shows_within(&self) -> Duration {
+        let terms = self.lease.terms;
+        terms.return_wait(self.lease.id, self.lease.failed_returns + 1).max(terms.read_lag)
+    }
+
+    /// Only a read tells that an accepted return did not show. Where many accounts wait for few reads, time alone would send
+    /// the same return again and again, and the reads would come later still. The newest read shows home: the one that
+    /// proves it is to come. Or none began since the return was accepted.
+    fn may_have_shown(&self, planned: Timestamp) -> bool {
+        let sight = &self.lease.sight;
+        let shows_home = sight.run.as_ref().is_some_and(|run| run.policy == self.lease.home);
+        let accepted_at = earlier(planned, self.shows_within());
+        shows_home || sight.newest_begun_at.is_none_or(|newest| newest < accepted_at)
     }
 
     fn tell_when_time(&mut self) {
