@@ -12,7 +12,7 @@ use homeward_types::{ProofKind, RecoveryId};
 use crate::compose::Role;
 
 #[cfg(feature = "demo")]
-pub use demo::{Demo, SimulatorArgs, Story};
+pub use demo::{Demo, Far, SimulatorArgs, Story};
 pub use serve::{KeysCommand, Migrate, MigrateWhat, Serve};
 
 /// Recovers a lost second factor, and makes sure that the account is put back.

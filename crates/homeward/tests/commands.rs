@@ -129,10 +129,17 @@ fn flattened(prefix: &str, value: &toml::Value, into: &mut BTreeMap<String, Stri
             }
         }
         toml::Value::Array(list) if list.iter().any(toml::Value::is_table) => {
-            list.iter().for_each(|value| flattened(prefix, value, into));
+            for value in list {
+                flattened(prefix, value, into);
+            }
         }
         toml::Value::String(text) => drop(into.insert(prefix.to_owned(), text.clone())),
-        other => drop(into.insert(prefix.to_owned(), other.to_string())),
+        toml::Value::Table(_)
+        | toml::Value::Array(_)
+        | toml::Value::Integer(_)
+        | toml::Value::Float(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Datetime(_) => drop(into.insert(prefix.to_owned(), value.to_string())),
     }
 }
 

@@ -23,6 +23,45 @@ pub struct Demo {
     /// Use this folder, and leave it behind.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
+    /// Where it is played, if not here.
+    #[command(flatten)]
+    pub far: Far,
+}
+
+/// A Homeward and a simulator that run already; `deploy/local/homeward.sh up DIR` writes all of this to `DIR/env`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --remote")]
+pub struct Far {
+    /// Play against a Homeward that runs already.
+    #[arg(long, conflicts_with_all = ["keep", "data_dir", "accounts"])]
+    pub remote: bool,
+    /// Address of Homeward's gRPC: the console's.
+    #[arg(long, env = "HOMEWARD_SERVER")]
+    pub server: Option<String>,
+    /// Whose certificate Homeward must show, PEM; needed with https.
+    #[arg(long, env = "HOMEWARD_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// The organisation, as the configuration calls it.
+    #[arg(long, env = "HOMEWARD_ORGANISATION", default_value = "northwind")]
+    pub organisation: String,
+    /// File with a requester's token.
+    #[arg(long, env = "HOMEWARD_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// File with an approver's token.
+    #[arg(long, env = "HOMEWARD_APPROVER_TOKEN_FILE")]
+    pub approver_token_file: Option<PathBuf>,
+    /// Where the simulator's API and pages are.
+    #[arg(long, env = "HOMEWARD_SIMULATOR")]
+    pub simulator: Option<String>,
+    /// Where the simulator's control is.
+    #[arg(long, env = "HOMEWARD_SIMULATOR_CONTROL")]
+    pub control: Option<String>,
+    /// File with the control's token.
+    #[arg(long, env = "HOMEWARD_SIMULATOR_TOKEN_FILE")]
+    pub control_token_file: Option<PathBuf>,
+    /// Where letters arrive: the outbox folder, or the address of a Mailpit.
+    #[arg(long, env = "HOMEWARD_LETTERS")]
+    pub letters: Option<String>,
 }
 
 /// The stories that the demo can play.

@@ -1,4 +1,7 @@
-//! The letters as their recipients get them: files in the outbox. People act on the links in them, as in life.
+//! The letters as their recipients get them: files in the outbox, or mails in a mail catcher. People act on the links in them,
+//! as in life.
+
+mod catcher;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,12 +10,21 @@ use anyhow::{Context, bail};
 use mail_parser::MessageParser;
 use tokio::time::Instant;
 
+use catcher::Catcher;
+
 /// How long a person waits for a letter.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often they look.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// The folder of letters.
+/// Where the letters are. Each has a name: its delivery key, `<recovery>.<kind>.<to whom>`.
 #[derive(Clone)]
-pub struct Mailbox(PathBuf);
+pub enum Mailbox {
+    /// Files, `<name>.eml`.
+    Folder(PathBuf),
+    /// Mails, whose Message-IDs begin with their names.
+    Catcher(Catcher),
+}
 
 /// A letter that was read.
 pub struct Letter {
@@ -20,14 +32,20 @@ pub struct Letter {
 }
 
 impl Mailbox {
-    /// The letters in `folder`.
-    pub fn new(folder: PathBuf) -> Self {
-        Self(folder)
+    /// The letters at `place`: a folder, or the address of a Mailpit (`http://…`).
+    pub fn at(place: &str) -> anyhow::Result<Self> {
+        if place.starts_with("http://") || place.starts_with("https://") {
+            return Ok(Self::Catcher(Catcher::at(place)?));
+        }
+        Ok(Self::Folder(PathBuf::from(place)))
     }
 
-    /// Where the letters lie.
-    pub fn folder(&self) -> &Path {
-        &self.0
+    /// Where the letters lie, for people.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Catcher(catcher) => catcher.address().to_owned(),
+        }
     }
 
     /// The letter about `recovery` of this kind (the middle part of its delivery key), once it is there.
@@ -35,59 +53,68 @@ impl Mailbox {
         let began = Instant::now();
         let head = format!("{recovery}.{kind}");
         loop {
-            if let Some(path) = self.find(&head)? {
-                return Letter::read(&path);
+            let names = self.names().await?;
+            if let Some(name) = names.iter().find(|name| name.starts_with(&head)) {
+                return self.open(name).await;
             }
             if began.elapsed() > PATIENCE {
-                bail!("no letter {head}* came within {PATIENCE:?}; there are {:?}", self.names()?);
+                bail!("no letter {head}* came within {PATIENCE:?}; there are {names:?}");
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK).await;
         }
-    }
-
-    fn find(&self, head: &str) -> anyhow::Result<Option<PathBuf>> {
-        Ok(self.names()?.into_iter().find(|name| name.starts_with(head)).map(|name| self.0.join(name)))
     }
 
     /// The letter about `recovery` of this kind, or `None` once one of the `other` kind is there without it.
     pub async fn wait_for_first(&self, recovery: &str, kind: &str, other: &str) -> anyhow::Result<Option<Letter>> {
         let began = Instant::now();
+        let (head, other) = (format!("{recovery}.{kind}"), format!("{recovery}.{other}"));
         loop {
-            // In this order: a letter of the first kind is always written before one of the other.
-            let other_is_there = self.find(&format!("{recovery}.{other}"))?.is_some();
-            if let Some(path) = self.find(&format!("{recovery}.{kind}"))? {
-                return Letter::read(&path).map(Some);
+            // A letter of the first kind is always written before one of the other.
+            let names = self.names().await?;
+            if let Some(name) = names.iter().find(|name| name.starts_with(&head)) {
+                return self.open(name).await.map(Some);
             }
-            if other_is_there {
+            if names.iter().any(|name| name.starts_with(&other)) {
                 return Ok(None);
             }
             if began.elapsed() > PATIENCE {
-                bail!("neither {kind} nor {other} about {recovery} came within {PATIENCE:?}; there are {:?}", self.names()?);
+                bail!("neither {head} nor {other} came within {PATIENCE:?}; there are {names:?}");
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// The letter in the file of this name.
-    pub fn open(&self, name: &str) -> anyhow::Result<Letter> {
-        Letter::read(&self.0.join(name))
+    /// The letter of this name.
+    pub async fn open(&self, name: &str) -> anyhow::Result<Letter> {
+        match self {
+            Self::Folder(folder) => {
+                let path = folder.join(format!("{name}.eml"));
+                Letter::read(&std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?)
+            }
+            Self::Catcher(catcher) => Letter::read(&catcher.raw(name).await?),
+        }
+        .with_context(|| format!("the letter {name}"))
     }
 
-    /// The files of all letters.
-    pub fn names(&self) -> anyhow::Result<Vec<String>> {
-        let entries = std::fs::read_dir(&self.0).with_context(|| format!("reading {}", self.0.display()))?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names
-            .filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "eml") && !name.starts_with('.'))
-            .collect())
+    /// The names of all letters.
+    pub async fn names(&self) -> anyhow::Result<Vec<String>> {
+        match self {
+            Self::Folder(folder) => files(folder),
+            Self::Catcher(catcher) => catcher.names().await,
+        }
     }
 }
 
+fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter(|name| !name.starts_with('.')).filter_map(|name| name.strip_suffix(".eml").map(str::to_owned)).collect())
+}
+
 impl Letter {
-    fn read(path: &Path) -> anyhow::Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-        let mail = MessageParser::default().parse(&bytes).with_context(|| format!("{} is not a mail", path.display()))?;
-        let body = mail.body_text(0).with_context(|| format!("{} has no text", path.display()))?.into_owned();
+    fn read(bytes: &[u8]) -> anyhow::Result<Self> {
+        let mail = MessageParser::default().parse(bytes).context("it is not a mail")?;
+        let body = mail.body_text(0).context("it has no text")?.into_owned();
         Ok(Self { body })
     }
 

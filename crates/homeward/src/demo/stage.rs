@@ -1,41 +1,39 @@
-//! Where the stories are played: the simulated organisation, Homeward as shipped, and the people's tools.
+//! Where the stories are played: the simulated organisation, Homeward as shipped, and the people's tools. Both are started for
+//! the play, or run elsewhere already; the people cannot tell.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+mod far;
+mod near;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Context;
-use homeward_chassis::auth::{Bearer, PersonConfig};
-use homeward_chassis::config::Secret;
+use homeward_chassis::auth::Bearer;
 use homeward_chassis::rpc::Peer;
-use homeward_provider::EventActions;
-use homeward_simulator::well_known::{self, policy};
-use homeward_simulator::{AccountTruth, Lateness, Running, SHORT_PROFILE, Simulator, SimulatorConfig};
-use homeward_types::{Limits, Policy, Role, Tiers, TwoStep};
+use homeward_simulator::AccountTruth;
 use tokio::task::JoinHandle;
 
 use super::mailbox::Mailbox;
 use super::people::{Approver, Browser, HelpDesk};
-use super::story::stranded;
 use super::timeline::Timeline;
+use super::truth::Truth;
 use crate::call::Connection;
-use crate::cli::{Demo, Story};
+use crate::cli::Demo;
 use crate::exit::Failure;
-use crate::settings::{KeyDetails, OrganisationSettings, ProviderSettings, Settings};
-use crate::up::{Doors, System};
 
-/// The organisation's short name in the demo.
-pub const ORGANISATION: &str = "northwind";
+pub use near::{Near, ORGANISATION};
+
 /// How long following a timeline may go on after the recovery is closed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Everything that a story needs.
 pub struct Stage {
-    /// The provider, and its ground truth for the verdict.
-    pub simulator: Running,
-    /// Homeward.
-    pub system: System,
+    /// What was started for the play; `None` when everything runs elsewhere.
+    pub near: Option<Near>,
+    /// Where the provider's pages are.
+    pub provider: String,
+    /// The provider's ground truth, for the verdict.
+    pub truth: Truth,
     /// Who asks.
     pub help_desk: HelpDesk,
     /// Who approves.
@@ -48,11 +46,6 @@ pub struct Stage {
     pub timeline: Timeline,
     /// All accounts before anything happened.
     pub before: Before,
-    /// The help desk's and the approver's tokens, for whoever looks around afterwards.
-    pub tokens: [Bearer; 2],
-    /// Where everything lies.
-    pub folder: PathBuf,
-    lease: Duration,
     following: Mutex<Vec<JoinHandle<Result<(), tonic::Status>>>>,
 }
 
@@ -64,41 +57,42 @@ pub struct Before {
     pub last_effect: u64,
 }
 
+/// How a stage is reached.
+struct Reach {
+    near: Option<Near>,
+    organisation: String,
+    homeward: Peer,
+    requester: Bearer,
+    approver: Bearer,
+    provider: String,
+    truth: Truth,
+    mailbox: Mailbox,
+}
+
 impl Stage {
-    /// Starts the simulator and Homeward in `folder`.
-    pub async fn start(demo: &Demo, folder: PathBuf, timeline: Timeline) -> Result<Self, Failure> {
-        let simulator = simulator(demo).await?;
-        let doors = Doors::any().await?;
-        let tokens = [token()?, token()?];
-        let settings = settings(demo, &simulator, &doors, folder.clone(), &tokens)?;
-        let before = Before::of(&simulator);
-        let system = System::start(&settings, doors).await?;
-        let connect = |token: &Bearer| Connection::to(&Peer::plaintext(format!("http://{}", system.grpc())), token);
-        let [requester, approver] = &tokens;
+    /// A stage near or far, as was asked for.
+    pub async fn set(demo: &Demo, timeline: Timeline) -> Result<Self, Failure> {
+        let reach = if demo.far.remote { far::reach(&demo.far)? } else { near::start(demo).await? };
+        let last_effect = reach.truth.log(0).await?.last().map_or(0, |effect| effect.number);
+        let before = Before { accounts: reach.truth.accounts().await?, last_effect };
+        let connect = |token: &Bearer| Connection::to(&reach.homeward, token);
         Ok(Self {
-            help_desk: HelpDesk { homeward: connect(requester)?, organisation: ORGANISATION.into() },
-            approver: Approver { homeward: connect(approver)? },
+            help_desk: HelpDesk { homeward: connect(&reach.requester)?, organisation: reach.organisation },
+            approver: Approver { homeward: connect(&reach.approver)? },
             browser: Browser::new()?,
-            mailbox: Mailbox::new(folder.join("outbox")),
-            tokens,
-            lease: limits(demo).lease,
-            following: Mutex::default(),
-            simulator,
-            system,
+            near: reach.near,
+            provider: reach.provider,
+            truth: reach.truth,
+            mailbox: reach.mailbox,
             timeline,
             before,
-            folder,
+            following: Mutex::default(),
         })
     }
 
     /// The provider's admin page of an account.
     pub fn admin_page(&self, account: &str) -> String {
-        format!("{}/fake/admin/users/{account}", self.simulator.provider_url)
-    }
-
-    /// How long a lease lasts here, in seconds.
-    pub fn lease_seconds(&self) -> f64 {
-        self.lease.as_secs_f64()
+        format!("{}/fake/admin/users/{account}", self.provider)
     }
 
     /// Prints a recovery's timeline from now on.
@@ -118,114 +112,4 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-impl Before {
-    fn of(simulator: &Running) -> Self {
-        let truth = simulator.truth();
-        let last_effect = truth.summary([]).last_effect;
-        Self { accounts: truth.page(0, usize::MAX).accounts, last_effect }
-    }
-}
-
-fn token() -> Result<Bearer, Failure> {
-    Ok(Bearer::generate().context("making a token")?)
-}
-
-async fn simulator(demo: &Demo) -> Result<Running, Failure> {
-    let many = demo.recoveries > 1;
-    let loops = if many { stranded(demo.recoveries) } else { 0 };
-    let config = SimulatorConfig {
-        accounts: demo.accounts,
-        stranded: loops,
-        lost_phones: if many { demo.recoveries - loops } else { 0 },
-        lateness: Lateness::real(),
-        time_scale: SHORT_PROFILE,
-        ..SimulatorConfig::default()
-    };
-    Ok(Simulator::start(config).await.context("starting the simulated organisation")?)
-}
-
-/// The limits profile `short`, with a lease that a demo can wait for where the story needs it to end.
-fn limits(demo: &Demo) -> Limits {
-    let short = Limits::short();
-    match demo.story {
-        Story::NeverEnrols => Limits { lease: Duration::from_secs(3), useful_window: Duration::from_millis(500), ..short },
-        Story::LostPhone
-        | Story::LoginLoop
-        | Story::ProviderDown
-        | Story::WrongProfile
-        | Story::NotManaged
-        | Story::Denied
-        | Story::Cancelled
-        | Story::NotMe => short,
-    }
-}
-
-fn settings(demo: &Demo, simulator: &Running, doors: &Doors, folder: PathBuf, tokens: &[Bearer; 2]) -> Result<Settings, Failure> {
-    let url = |text: String| url::Url::parse(&text).with_context(|| format!("{text} is not an address"));
-    let [requester, approver] = tokens;
-    Ok(Settings {
-        data_dir: folder,
-        public_url: url(format!("http://{}", doors.console_address()?))?,
-        organisations: vec![organisation(demo, simulator, &url)?],
-        persons: vec![
-            person("hana", "Hana Novak", well_known::HELP_DESK, &[Role::Requester], requester)?,
-            person("tom", "Tom Riley", well_known::APPROVER, &[Role::Approver, Role::Operator], approver)?,
-        ],
-        ..Settings::default()
-    })
-}
-
-fn person(id: &str, name: &str, who: well_known::Person, roles: &[Role], token: &Bearer) -> Result<PersonConfig, Failure> {
-    Ok(PersonConfig {
-        id: id.parse().context("a person's id")?,
-        name: name.into(),
-        email: Some(who.email.parse().context("a person's address")?),
-        roles: roles.iter().copied().collect(),
-        accounts: BTreeSet::from([who.id.parse().context("a person's account")?]),
-        tokens_sha256: vec![token.sha256()],
-    })
-}
-
-fn organisation(
-    demo: &Demo,
-    simulator: &Running,
-    url: &impl Fn(String) -> anyhow::Result<url::Url>,
-) -> anyhow::Result<OrganisationSettings> {
-    let id = |text: &str| text.parse::<homeward_types::PolicyId>().context("a policy's id");
-    let policy_of = |name: &str, two_step, lives: Option<&str>| Policy {
-        name: name.into(),
-        two_step,
-        factor_lives_in: lives.map(Into::into),
-    };
-    let policies = BTreeMap::from([
-        (id(policy::EVERYONE)?, policy_of("Everyone", TwoStep::Mandatory, None)),
-        (id(policy::ENGINEERING)?, policy_of("Engineering", TwoStep::Mandatory, None)),
-        (id(policy::RECOVERY)?, policy_of("Recovery", TwoStep::Optional, None)),
-        (id(policy::SINGLE_SIGN_ON)?, policy_of("Single sign-on", TwoStep::Delegated, Some("the identity provider"))),
-        (id(policy::GUESTS)?, policy_of("Guests", TwoStep::Optional, None)),
-    ]);
-    Ok(OrganisationSettings {
-        id: ORGANISATION.parse().context("the organisation's name")?,
-        provider: ProviderSettings::Atlassian {
-            base_url: url(simulator.provider_url.clone())?,
-            admin_page_url: format!("{}/fake/admin/users/{{account_id}}", simulator.provider_url),
-            org_id: well_known::ORGANISATION.into(),
-            directory_id: "-".into(),
-            api_key: Secret::new(well_known::key::UNSCOPED),
-            unscoped_key: None,
-            patrol_key: Some(Secret::new(well_known::key::READER)),
-            key_details: KeyDetails::default(),
-            ca_file: None,
-            event_actions: EventActions::default(),
-        },
-        policies,
-        recovery_policy: id(policy::RECOVERY)?,
-        home_policies: BTreeSet::from([id(policy::EVERYONE)?, id(policy::ENGINEERING)?]),
-        default_home: id(policy::EVERYONE)?,
-        sign_in_url: url(format!("{}/fake/sign-in", simulator.provider_url))?,
-        tiers: Tiers::default(),
-        limits: limits(demo),
-    })
 }

@@ -72,6 +72,7 @@ async fn helped(stage: &Stage, user: Person) -> Result<Played, Failure> {
 async fn never_enrols(stage: &Stage) -> Result<Played, Failure> {
     let user = well_known::STORY;
     let recovery = until_approved(stage, user, user.email).await?;
+    reset_if_needed(stage, &recovery).await?;
     stage.mailbox.wait_for(&recovery, "invitation").await?;
     stage.timeline.line(USER, "has the invitation, and never gets round to it");
     ended(stage, user, &recovery, "not_enrolled").await
@@ -81,15 +82,16 @@ async fn provider_down(stage: &Stage) -> Result<Played, Failure> {
     const OUTAGE: Duration = Duration::from_secs(2);
     let user = well_known::STORY;
     let recovery = until_approved(stage, user, user.email).await?;
+    reset_if_needed(stage, &recovery).await?;
     let letter = stage.mailbox.wait_for(&recovery, "invitation").await?;
-    let truth = stage.simulator.truth();
     stage.timeline.line(Who::Person("the provider"), "stops answering Homeward: every connection is cut");
-    truth.fault(Fault::on("", FaultKind::Outage));
+    stage.truth.fault(Fault::on("", FaultKind::Outage)).await?;
     stage.browser.sign_in_and_enrol(user.email, &letter).await?;
     stage.timeline.line(USER, "signs in and sets up a new factor; Homeward cannot see it yet");
     tokio::time::sleep(OUTAGE).await;
-    expect!(truth.faults().iter().any(|fault| fault.fired > 0), "the outage met no call: nothing was tried");
-    truth.clear_faults();
+    let fired = stage.truth.faults().await?.iter().any(|fault| fault.fired > 0);
+    expect!(fired, "the outage met no call: nothing was tried");
+    stage.truth.clear_faults().await?;
     stage.timeline.line(Who::Person("the provider"), "answers again");
     ended(stage, user, &recovery, "enrolled").await
 }
@@ -145,6 +147,7 @@ async fn cancelled(stage: &Stage) -> Result<Played, Failure> {
 async fn not_me(stage: &Stage) -> Result<Played, Failure> {
     let user = well_known::STORY;
     let recovery = until_approved(stage, user, user.email).await?;
+    reset_if_needed(stage, &recovery).await?;
     let letter = stage.mailbox.wait_for(&recovery, "invitation").await?;
     stage.browser.repudiate(&letter).await?;
     stage.timeline.line(USER, "opens the letter's link and presses \"this was not me\"");

@@ -39,19 +39,19 @@ impl Verdict {
     }
 
     /// Compares what was played with what is true.
-    pub fn of(stage: &Stage, played: &Played) -> anyhow::Result<Self> {
-        let truth = stage.simulator.truth();
+    pub async fn of(stage: &Stage, played: &Played) -> anyhow::Result<Self> {
         let touched: BTreeSet<&str> = played.accounts.iter().map(String::as_str).collect();
-        let log = truth.log(stage.before.last_effect);
+        let log = stage.truth.log(stage.before.last_effect).await?;
+        let now = stage.truth.accounts().await?;
         let mut verdict = Self { checks: Vec::new(), report: String::new() };
         let home = first_home(&log);
         let stays: BTreeMap<&str, f64> =
             touched.iter().filter_map(|account| Some((*account, exposure(&log, account)?))).collect();
         verdict.exposure(&stays);
-        verdict.everybody_is_home(stage, &touched, &home);
+        verdict.everybody_is_home(&now, &touched, &home);
         verdict.recoveries_ended(played);
-        verdict.everybody_was_told(stage, played)?;
-        verdict.others_are_untouched(stage, &touched, &log);
+        verdict.everybody_was_told(stage, played).await?;
+        verdict.others_are_untouched(stage, &now, &touched, &log);
         verdict.where_to_look(stage, played);
         Ok(verdict)
     }
@@ -75,16 +75,15 @@ impl Verdict {
         };
     }
 
-    fn everybody_is_home(&mut self, stage: &Stage, touched: &BTreeSet<&str>, home: &BTreeMap<&str, &str>) {
-        let truth = stage.simulator.truth();
-        let out: Vec<String> = truth
-            .accounts(touched.iter().copied())
-            .into_iter()
+    fn everybody_is_home(&mut self, now: &[AccountTruth], touched: &BTreeSet<&str>, home: &BTreeMap<&str, &str>) {
+        let out: Vec<String> = now
+            .iter()
+            .filter(|account| touched.contains(account.id.as_str()))
             .filter(|account| match home.get(account.id.as_str()) {
                 Some(home) => account.policy.as_deref() != Some(*home),
                 None => account.policy.as_deref() == Some(RECOVERY),
             })
-            .map(|account| account.email)
+            .map(|account| account.email.clone())
             .collect();
         let sentence = if out.is_empty() {
             format!("{} account(s) of the story: in the policy where they began", touched.len())
@@ -115,8 +114,8 @@ impl Verdict {
         }
     }
 
-    fn everybody_was_told(&mut self, stage: &Stage, played: &Played) -> anyhow::Result<()> {
-        let names = stage.mailbox.names()?;
+    async fn everybody_was_told(&mut self, stage: &Stage, played: &Played) -> anyhow::Result<()> {
+        let names = stage.mailbox.names().await?;
         let untold = played
             .recoveries
             .iter()
@@ -130,24 +129,17 @@ impl Verdict {
             };
             self.check(untold.is_empty(), sentence);
         }
-        let _ = writeln!(self.report, "Mails: {} letters in {}", names.len(), stage.mailbox.folder().display());
+        let _ = writeln!(self.report, "Mails: {} letters in {}", names.len(), stage.mailbox.place());
         Ok(())
     }
 
-    fn others_are_untouched(&mut self, stage: &Stage, touched: &BTreeSet<&str>, log: &[Effect]) {
+    fn others_are_untouched(&mut self, stage: &Stage, now: &[AccountTruth], touched: &BTreeSet<&str>, log: &[Effect]) {
         let others = stage.before.accounts.iter().filter(|account| !touched.contains(account.id.as_str()));
         let (mut managed, mut changed) = (0_usize, Vec::new());
-        let now: BTreeMap<String, AccountTruth> = stage
-            .simulator
-            .truth()
-            .page(0, usize::MAX)
-            .accounts
-            .into_iter()
-            .map(|account| (account.id.clone(), account))
-            .collect();
+        let now: BTreeMap<&str, &AccountTruth> = now.iter().map(|account| (account.id.as_str(), account)).collect();
         for before in others {
             managed += usize::from(before.claim == Claim::Managed);
-            let same = now.get(&before.id).is_some_and(|now| facts(now) == facts(before));
+            let same = now.get(before.id.as_str()).is_some_and(|now| facts(now) == facts(before));
             changed.extend((!same).then(|| before.email.clone()));
         }
         let strangers = log.iter().filter(|effect| !touched.contains(effect.account.as_str())).count();
@@ -164,9 +156,12 @@ impl Verdict {
 
     fn where_to_look(&mut self, stage: &Stage, played: &Played) {
         if let [one] = played.recoveries.as_slice() {
-            let _ = writeln!(self.report, "Trace: {}", one.trace_id);
+            let link = if one.trace_link.is_empty() { String::new() } else { format!(" {}", one.trace_link) };
+            let _ = writeln!(self.report, "Trace: {}{link}", one.trace_id);
         }
-        let _ = writeln!(self.report, "Limits: profile `short` (a lease of {} s here)", stage.lease_seconds());
+        if let Some(near) = &stage.near {
+            let _ = writeln!(self.report, "Limits: profile `short` (a lease of {} s here)", near.lease_seconds);
+        }
         let _ = writeln!(self.report, "Verified against the provider's ground truth:");
     }
 }

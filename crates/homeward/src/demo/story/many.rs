@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homeward_proto::recovery::v1::{ListRecoveriesRequest, Recovery};
-use homeward_simulator::well_known::{lost_phone_email, stranded_email};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,8 +21,7 @@ pub fn stranded(recoveries: usize) -> usize {
 }
 
 pub async fn play(stage: &Stage, recoveries: usize) -> Result<Played, Failure> {
-    let loops = stranded(recoveries);
-    let emails: Vec<String> = (1..=loops).map(stranded_email).chain((1..=recoveries - loops).map(lost_phone_email)).collect();
+    let emails = needy(stage, recoveries)?;
     let results = stage.help_desk.request(&emails).await?;
     if let Some(problem) = results.iter().find_map(|result| result.problem.as_ref()) {
         return Err(anyhow::anyhow!("{}: {}", problem.message, problem.remedy).into());
@@ -41,6 +39,21 @@ pub async fn play(stage: &Stage, recoveries: usize) -> Result<Played, Failure> {
     Ok(Played { recoveries: closed, outcome: "enrolled", accounts })
 }
 
+/// People who need help, as the simulated organisation has them.
+fn needy(stage: &Stage, recoveries: usize) -> Result<Vec<String>, Failure> {
+    let needs_help = |email: &&String| email.starts_with("stranded.") || email.starts_with("lost.");
+    let emails: Vec<String> =
+        stage.before.accounts.iter().map(|account| &account.email).filter(needs_help).take(recoveries).cloned().collect();
+    if emails.len() < recoveries {
+        return Err(anyhow::anyhow!(
+            "only {} accounts are in trouble at this simulator; start it with more --stranded and --lost-phones, or ask for fewer --recoveries",
+            emails.len()
+        )
+        .into());
+    }
+    Ok(emails)
+}
+
 /// Follows the letters' links until every recovery is closed.
 async fn help_all(stage: &Stage, of: &BTreeMap<String, String>) -> Result<Vec<Recovery>, Failure> {
     stage.timeline.expect("recoveries closed", of.len());
@@ -48,7 +61,7 @@ async fn help_all(stage: &Stage, of: &BTreeMap<String, String>) -> Result<Vec<Re
     let (mut seen, room) = (BTreeSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
     let (mut progress_at, mut closed_before) = (Instant::now(), 0);
     loop {
-        for name in stage.mailbox.names()?.into_iter().filter(|name| !seen.contains(name)).collect::<Vec<_>>() {
+        for name in stage.mailbox.names().await?.into_iter().filter(|name| !seen.contains(name)).collect::<Vec<_>>() {
             act(stage, of, &name, &room, &mut acting);
             seen.insert(name);
         }
@@ -94,7 +107,7 @@ fn act(
     let (mailbox, browser, room, name) = (stage.mailbox.clone(), stage.browser.clone(), room.clone(), name.to_owned());
     acting.spawn(async move {
         let _place = room.acquire().await?;
-        let letter = mailbox.open(&name)?;
+        let letter = mailbox.open(&name).await?;
         if invited { browser.sign_in_and_enrol(&email, &letter).await } else { browser.reset_factor(&letter).await }
     });
 }
