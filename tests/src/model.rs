@@ -12,7 +12,8 @@
 //! - [`policy`], [`recovery`]: the actors around the decisions.
 //! - [`fault`]: what goes wrong, counted by kind. [`mutation`]: what a programmer could get wrong.
 //! - [`law`]: what must hold in every state. [`calm`]: from every state everyone comes home once faults end.
-//! - [`machine`]: all of it as a [`stateright::Model`]. [`setup`]: how large. [`check`]: runs it.
+//! - [`machine`]: all of it as a [`stateright::Model`]. [`setup`]: how large. [`check`]: runs it. [`replay`]: one run of it,
+//!   step by step.
 
 pub mod action;
 pub mod calm;
@@ -23,10 +24,12 @@ pub mod few;
 pub mod law;
 pub mod lease_book;
 pub mod machine;
+pub mod memory;
 pub mod mutation;
 pub mod place;
 pub mod policy;
 pub mod recovery;
+pub mod replay;
 pub mod scale;
 pub mod setup;
 pub mod state;

@@ -101,7 +101,8 @@ pub struct Lease {
     pub state: State,
     /// The mandatory policy that the account must return to. Never the recovery policy.
     pub home: PolicyId,
-    /// The version of the account's placement at home, as read before the lend.
+    /// The version of the account's placement at home: as read before the lend, and at least what the account's earlier leases
+    /// have seen.
     pub home_version: Option<PlacementVersion>,
     /// The policy that the account was lent to.
     pub recovery_policy: PolicyId,
@@ -155,6 +156,11 @@ impl Lease {
             State::Closed(ending) => Some(&ending.end),
             State::Opening | State::Active | State::Closing | State::Settling => None,
         }
+    }
+
+    /// The newest placement version that it knows: of home before the lend, and of everything seen since.
+    pub fn newest_version(&self) -> Option<PlacementVersion> {
+        self.home_version.max(self.sight.newest_version())
     }
 
     /// Whether a lend under it may still be sent at `now` (architecture: checked again when it is marked `sent`).

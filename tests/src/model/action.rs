@@ -6,12 +6,15 @@ use homeward_policy::lease::Kind;
 
 use super::lease_book::Reply;
 use super::place::{Place, Shown};
+use super::state::{Leases, What};
 
 /// One step of one actor, or of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// A tick passes.
     Time,
+    /// A tick passes although something could be done.
+    Pause,
     /// A lend takes effect.
     LendLands(u8, u8),
     /// A lend that was accepted never takes effect.
@@ -49,12 +52,14 @@ pub enum Action {
     NewsLost(u8, u8),
     /// The broker confirms `lease.opened`.
     Confirm(u8),
-    /// A worker marks an attempt and writes to the provider.
-    Mark(u8, Kind),
+    /// A worker marks attempts and writes to the provider.
+    Mark(Leases, Kind),
     /// The provider answers a worker.
     Answer(u8, Reply),
-    /// A worker dies.
-    WorkerDies(u8),
+    /// The provider answers a worker that it took a part of a batch; what it says of the one lease besides.
+    AnswerPart(u8, u8, Reply),
+    /// A worker dies, before or after it wrote to the provider.
+    WorkerDies(u8, bool),
     /// Patrol begins to read an account back.
     PatrolLooks(u8),
     /// The census begins to read an account.
@@ -69,10 +74,12 @@ pub enum Action {
     Enrol(u8),
     /// Two persons release the account.
     Release(u8),
-    /// A coordinator writes what it has decided.
-    Write(u8),
-    /// A coordinator dies with its decision unwritten.
-    CoordinatorDies(u8),
+    /// A second coordinator decides, and does not write yet.
+    Hold(u8, What),
+    /// It writes what it has decided.
+    Write,
+    /// It dies with its decision unwritten.
+    CoordinatorDies,
 }
 
 impl fmt::Display for Action {
@@ -80,6 +87,7 @@ impl fmt::Display for Action {
         let name = |kind: &Kind| kind.name();
         match self {
             Self::Time => write!(f, "a tick passes"),
+            Self::Pause => write!(f, "a tick passes while somebody stands still"),
             Self::LendLands(account, _) => write!(f, "a lend takes effect: account {account} is out"),
             Self::LendVanishes(account, _) => write!(f, "a lend of account {account} that the provider took never takes effect"),
             Self::LendBeyond(account, _) => write!(f, "a lend of account {account} will take effect later than the limit"),
@@ -98,9 +106,16 @@ impl fmt::Display for Action {
             Self::NewsArrives(case, news, again) => write!(f, "news {news} of lease {case} arrives at recovery{}", more(*again)),
             Self::NewsLost(case, news) => write!(f, "news {news} of lease {case} is lost"),
             Self::Confirm(lease) => write!(f, "the broker confirms the opening of lease {lease}"),
-            Self::Mark(lease, kind) => write!(f, "a worker marks the {} of lease {lease} and writes to the provider", name(kind)),
-            Self::Answer(worker, reply) => write!(f, "the provider answers worker {worker}: {reply:?}"),
-            Self::WorkerDies(worker) => write!(f, "worker {worker} dies"),
+            Self::Mark(leases, kind) => {
+                let leases: Vec<String> = leases.iter().map(|lease| lease.to_string()).collect();
+                write!(f, "a worker marks the {} of lease {} and writes to the provider", name(kind), leases.join(" and "))
+            }
+            Self::Answer(worker, reply) => write!(f, "the provider answers worker {worker}: {reply}"),
+            Self::AnswerPart(worker, lease, reply) => {
+                write!(f, "the provider answers worker {worker}: accepted, but of lease {lease}: {reply}")
+            }
+            Self::WorkerDies(worker, false) => write!(f, "worker {worker} dies before it writes to the provider"),
+            Self::WorkerDies(worker, true) => write!(f, "worker {worker} dies after it wrote to the provider"),
             Self::PatrolLooks(account) => write!(f, "policy begins to read account {account}"),
             Self::CensusLooks(account) => write!(f, "the census begins to read account {account}"),
             Self::LeaseTick(lease) => write!(f, "policy does what is due about lease {lease}"),
@@ -108,8 +123,17 @@ impl fmt::Display for Action {
             Self::Cancel(case) => write!(f, "the requester cancels case {case}"),
             Self::Enrol(case) => write!(f, "the user of case {case} sets up a new factor"),
             Self::Release(lease) => write!(f, "two persons release the account of lease {lease}"),
-            Self::Write(held) => write!(f, "coordinator {held} writes what it decided"),
-            Self::CoordinatorDies(held) => write!(f, "coordinator {held} dies before it writes"),
+            Self::Hold(case, what) => {
+                let about = match what {
+                    What::Tick => "on what is due about it".to_owned(),
+                    What::Cancelled => "on the requester's cancellation".to_owned(),
+                    What::Enrolled => "on the user's new factor".to_owned(),
+                    What::News(news) => format!("on the news that its lease is {}", news.stage.name()),
+                };
+                write!(f, "a second coordinator reads case {case} and decides {about}")
+            }
+            Self::Write => write!(f, "the second coordinator writes what it decided"),
+            Self::CoordinatorDies => write!(f, "the second coordinator dies before it writes"),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! due, nobody acts, and time passes.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use homeward_policy::lease::Kind;
 
@@ -14,13 +14,25 @@ use super::case_book::CaseStep;
 use super::lease_book::Reply;
 use super::machine::{Machine, small};
 use super::place::{Place, Shown};
-use super::state::State;
+use super::state::{Leases, State};
 
 /// More steps than any way home takes; one that takes more goes in a circle.
 const STEPS: usize = 200;
 
-/// States from which the way home is known, with its length in ticks.
-pub struct Calm(Vec<Mutex<HashMap<State, u8>>>);
+/// Another one than the checker's own: states that one of both mixes up the other tells apart.
+const HASHER: ahash::RandomState = ahash::RandomState::with_seeds(0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344);
+
+/// The way home from a state, as far as laws speak of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Way {
+    /// Its length in ticks.
+    pub ticks: u8,
+    /// How many accounts only the census found.
+    pub found: u8,
+}
+
+/// States from which the way home is known, by fingerprint: 64 bits of it, as the checker itself keeps.
+pub struct Calm(Vec<Mutex<HashMap<u64, Way>>>);
 
 impl Default for Calm {
     fn default() -> Self {
@@ -29,26 +41,16 @@ impl Default for Calm {
 }
 
 impl Calm {
-    fn shard(&self, state: &State) -> &Mutex<HashMap<State, u8>> {
-        use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(state);
-        let count = u64::try_from(self.0.len()).unwrap_or(1);
-        &self.0[usize::try_from(hash % count).unwrap_or(0)]
-    }
-
-    fn known(&self, state: &State) -> Option<u8> {
-        self.shard(state).lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(state).copied()
-    }
-
-    fn note(&self, state: State, ticks: u8) {
-        self.shard(&state).lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(state, ticks);
+    fn shard(&self, state: u64) -> MutexGuard<'_, HashMap<u64, Way>> {
+        let shard = usize::try_from(state >> 58).unwrap_or(0);
+        self.0[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many states, and the longest way home in ticks.
     pub fn longest(&self) -> (usize, u8) {
         let shards = self.0.iter().map(|shard| {
-            let shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            (shard.len(), shard.values().copied().max().unwrap_or(0))
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            (shard.len(), shard.values().map(|way| way.ticks).max().unwrap_or(0))
         });
         shards.fold((0, 0), |(states, longest), (more, ticks)| (states + more, longest.max(ticks)))
     }
@@ -63,32 +65,38 @@ pub struct WayHome {
 }
 
 impl Machine {
-    /// In how many ticks everyone is home, if ever.
-    pub fn comes_home(&self, state: &State) -> Option<u8> {
+    /// How everyone comes home, if ever.
+    pub fn comes_home(&self, state: &State) -> Option<Way> {
         if state.broken.is_some() {
-            return Some(0);
+            return Some(Way::default());
         }
         let mut state = self.calmed(state);
-        let mut way: Vec<(State, bool)> = Vec::new();
-        let mut ticks = loop {
-            if let Some(ticks) = self.calm.known(&state) {
-                break ticks;
+        let mut steps: Vec<(u64, Action)> = Vec::new();
+        let mut way = loop {
+            let print = HASHER.hash_one(&state);
+            if let Some(way) = self.calm.shard(print).get(&print) {
+                break *way;
             }
             if self.is_home(&state) {
-                break 0;
+                break Way::default();
             }
-            if way.len() > STEPS {
+            if steps.len() > STEPS {
                 return None;
             }
-            let before = state.clone();
-            let action = self.calm_step(&mut state)?;
-            way.push((before, action == Action::Time));
+            steps.push((print, self.calm_step(&mut state)?));
         };
-        for (state, tick) in way.into_iter().rev() {
-            ticks += u8::from(tick);
-            self.calm.note(state, ticks);
+        for (print, action) in steps.into_iter().rev() {
+            way.ticks += u8::from(action == Action::Time);
+            way.found += u8::from(matches!(action, Action::CensusLooks(_)));
+            self.calm.shard(print).insert(print, way);
         }
-        Some(ticks)
+        Some(way)
+    }
+
+    /// Whoever is out although every lend kept to the limit has a lease; for the others the census looks once.
+    pub fn one_census_is_enough(&self, state: &State) -> bool {
+        let beyond = state.accounts.iter().filter(|account| account.beyond).count();
+        self.comes_home(state).is_none_or(|way| usize::from(way.found) <= beyond)
     }
 
     /// The same, step by step, for people.
@@ -147,13 +155,8 @@ impl Machine {
                 self.policy_acts(state, action);
                 self.end_looks(state);
             }
-            Action::Mark(lease, kind) => self.calm_write(state, lease, kind),
-            Action::NewsArrives(..) | Action::CaseTick(_) => {
-                self.recovery_acts(state, action);
-                while !state.held.is_empty() {
-                    self.recovery_acts(state, Action::Write(0));
-                }
-            }
+            Action::Mark(leases, kind) => self.calm_write(state, leases, kind),
+            Action::NewsArrives(..) | Action::CaseTick(_) => self.recovery_acts(state, action),
             _ => self.policy_acts(state, action),
         }
         self.tidy(state);
@@ -188,7 +191,7 @@ impl Machine {
                 return Some(Action::Confirm(number));
             }
             if let Some(kind) = [Kind::Return, Kind::Lend].into_iter().find(|kind| self.may_mark(state, at, *kind)) {
-                return Some(Action::Mark(number, kind));
+                return Some(Action::Mark(Leases::one(at), kind));
             }
             if due(facts.read_at) {
                 return Some(Action::PatrolLooks(small(self.setup.account_of(at))));
@@ -212,17 +215,19 @@ impl Machine {
     }
 
     /// The provider does at once what it is asked, and says so.
-    fn calm_write(&self, state: &mut State, lease: u8, kind: Kind) {
-        self.policy_acts(state, Action::Mark(lease, kind));
-        let account = &mut state.accounts[self.setup.account_of(usize::from(lease))];
-        match kind {
-            Kind::Lend => {
-                account.lends.clear();
-                account.moved(Place::Recovery);
-            }
-            Kind::Return => {
-                account.returning = None;
-                account.moved(self.leases.facts(state.leases[usize::from(lease)].row).home);
+    fn calm_write(&self, state: &mut State, leases: Leases, kind: Kind) {
+        self.policy_acts(state, Action::Mark(leases, kind));
+        for lease in leases.iter() {
+            let account = &mut state.accounts[self.setup.account_of(lease)];
+            match kind {
+                Kind::Lend => {
+                    account.lends.clear();
+                    account.moved(Place::Recovery);
+                }
+                Kind::Return => {
+                    account.returning = None;
+                    account.moved(self.leases.facts(state.leases[lease].row).home);
+                }
             }
         }
         if !state.workers.is_empty() {

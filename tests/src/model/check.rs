@@ -1,6 +1,7 @@
 //! Runs a model through the checker, and says what came of it.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model};
@@ -8,6 +9,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 use super::action::Action;
 use super::fault::Fault;
 use super::machine::Machine;
+use super::memory;
 use super::setup::Setup;
 
 /// What the checker found.
@@ -22,6 +24,8 @@ pub struct Report {
     pub depth: usize,
     /// How long it took.
     pub time: Duration,
+    /// The most memory that the process held meanwhile, in MiB; 0 where the system does not tell.
+    pub peak: u64,
     /// Distinct decisions that production was asked for: of policy, of recovery.
     pub decisions: (usize, usize),
     /// Distinct states after faults ended, and the longest way home from any state, in ticks.
@@ -30,8 +34,8 @@ pub struct Report {
     pub faults: Vec<(Fault, u64)>,
     /// Kinds that should have happened and did not.
     pub missing: Vec<Fault>,
-    /// Pairs of kinds that should have happened in one run and did not, where kinds are limited.
-    pub missing_pairs: Vec<(Fault, Fault)>,
+    /// Pairs of kinds that happened in one run, where kinds are limited.
+    pub pairs: Vec<(Fault, Fault)>,
     /// Laws that do not hold, each with the way there.
     pub broken: Vec<Counterexample>,
 }
@@ -51,6 +55,9 @@ pub struct Counterexample {
 impl Setup {
     /// Plays every interleaving, until a law breaks or all states were seen.
     pub fn check(self) -> Report {
+        // One after the other: each has both cores and the memory to itself.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_within(2, None)
     }
 
@@ -70,6 +77,7 @@ impl Setup {
     }
 
     fn check_within(self, threads: usize, depth: Option<usize>) -> Report {
+        memory::forget_peak();
         let begun = Instant::now();
         let name = self.to_string();
         let checker = Machine::new(self)
@@ -83,7 +91,6 @@ impl Setup {
         let faults = machine.tally.counts();
         let expected = machine.expected();
         let never = |kind: &Fault| faults.iter().any(|(of, count)| of == kind && *count == 0);
-        let pairs = machine.setup.kinds_in_a_run.is_some();
         Report {
             name,
             steps: checker.state_count(),
@@ -93,7 +100,8 @@ impl Setup {
             decisions: (machine.leases.size().1, machine.cases.size().1),
             calm: machine.calm.longest(),
             missing: expected.kinds().filter(never).collect(),
-            missing_pairs: if pairs { machine.pairs.missing(expected) } else { Vec::new() },
+            pairs: machine.pairs.met(),
+            peak: memory::peak(),
             broken: checker
                 .discoveries()
                 .into_iter()
@@ -116,17 +124,21 @@ impl fmt::Display for Report {
         let rate = f64::from(u32::try_from(self.steps).unwrap_or(u32::MAX)) / self.time.as_secs_f64().max(0.001);
         writeln!(
             f,
-            "  {} distinct states, {} steps, depth {}, {:.1} s ({:.0} steps/s)",
+            "  {} distinct states, {} steps, depth {}, {:.1} s ({:.0} steps/s), {} MiB at most",
             self.distinct,
             self.steps,
             self.depth,
             self.time.as_secs_f64(),
-            rate
+            rate,
+            self.peak
         )?;
         writeln!(f, "  production was asked for {} decisions on leases and {} on cases", self.decisions.0, self.decisions.1)?;
         writeln!(f, "  once faults end, everyone is home within {} ticks ({} states)", self.calm.1, self.calm.0)?;
         let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind:?} {count}")).collect();
         writeln!(f, "  faults: {}", faults.join(", "))?;
+        if !self.pairs.is_empty() {
+            writeln!(f, "  {} pairs of kinds of fault happened in one run", self.pairs.len())?;
+        }
         for example in &self.broken {
             write!(f, "{example}")?;
         }

@@ -30,11 +30,15 @@ pub enum Fault {
     NeverApplied,
     /// A read shows what was over when it began.
     StaleRead,
+    /// The provider takes a part of a batch.
+    HalfBatch,
+    /// A process, or the broker, stands still while time passes.
+    Pause,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Loss,
         Self::Duplicate,
         Self::Reorder,
@@ -46,7 +50,14 @@ impl Fault {
         Self::Timeout,
         Self::NeverApplied,
         Self::StaleRead,
+        Self::HalfBatch,
+        Self::Pause,
     ];
+
+    /// Every two different kinds.
+    pub fn pairs() -> impl Iterator<Item = (Self, Self)> {
+        Self::ALL.into_iter().flat_map(|a| Self::ALL.into_iter().map(move |b| (a, b))).filter(|(a, b)| a < b)
+    }
 
     const fn bit(self) -> u16 {
         1 << self as u8
@@ -136,9 +147,9 @@ impl Pairs {
         }
     }
 
-    /// The pairs of `kinds` that never happened in one run.
-    pub fn missing(&self, kinds: Faults) -> Vec<(Fault, Fault)> {
-        let met = |a: Fault, b: Fault| self.0[a as usize].load(Ordering::Relaxed) & u64::from(b.bit()) != 0;
-        kinds.kinds().flat_map(|a| kinds.kinds().map(move |b| (a, b))).filter(|(a, b)| a < b && !met(*a, *b)).collect()
+    /// The pairs that happened in one run so far.
+    pub fn met(&self) -> Vec<(Fault, Fault)> {
+        let met = |(a, b): &(Fault, Fault)| self.0[*a as usize].load(Ordering::Relaxed) & u64::from(b.bit()) != 0;
+        Fault::pairs().filter(met).collect()
     }
 }

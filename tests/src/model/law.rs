@@ -1,6 +1,6 @@
 //! What must hold in every state.
 
-use super::lease_book::Stage;
+use super::lease_book::{End, Stage};
 use super::machine::Machine;
 use super::mutation::Mutation;
 use super::place::Place;
@@ -27,6 +27,8 @@ pub enum Law {
     LateLentAsksReturn,
     /// At most one lend of a lease may take effect (rule 4: an unknown lend is never sent again).
     OneLend,
+    /// Only who holds a lease that was opened moves its account (rule 1).
+    OnlyHoldersMove,
     /// A lend is ready only while its lease is opening (architecture: a return turns `ready` into `void`).
     NoReadyLend,
     /// A lease leads to a mandatory policy (rule 7).
@@ -35,7 +37,7 @@ pub enum Law {
 
 impl Law {
     /// Every law.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::OutHasLease,
         Self::OneOpenLease,
         Self::ClosedStaysClosed,
@@ -45,6 +47,7 @@ impl Law {
         Self::NewsForward,
         Self::LateLentAsksReturn,
         Self::OneLend,
+        Self::OnlyHoldersMove,
         Self::NoReadyLend,
         Self::HomeProtects,
     ];
@@ -61,6 +64,7 @@ impl Law {
             Self::NewsForward => "a case never believes older news over newer",
             Self::LateLentAsksReturn => "a case that is leaving asks for the return when it hears that the account was lent",
             Self::OneLend => "at most one lend of a lease may take effect",
+            Self::OnlyHoldersMove => "only the holder of a lease of an account moves it",
             Self::NoReadyLend => "a lend is ready only while its lease is opening",
             Self::HomeProtects => "a lease leads to a mandatory policy",
         }
@@ -91,6 +95,14 @@ impl Law {
                 let row = state.cases[case].row;
                 let past = row > 0 && machine.cases.facts(row).step == super::case_book::CaseStep::Past;
                 !past || !machine.leases.facts(state.leases[case].row).is_open()
+            }),
+            Self::OnlyHoldersMove => accounts.into_iter().all(|account| {
+                let lends = &state.accounts[account].lends;
+                lends.iter().map(|lend| usize::from(lend.lease)).all(|lease| {
+                    let stage = machine.leases.facts(state.leases[lease].row).stage;
+                    machine.setup.account_of(lease) == account
+                        && !matches!(stage, None | Some(Stage::Refused(_) | Stage::Closed(End::NeverLent)))
+                })
             }),
             // What is harmless as long as the mark is guarded is let through where the mistake is that it is not.
             Self::NoReadyLend if machine.setup.mutation == Some(Mutation::ReturnLeavesReadyUnguarded) => true,

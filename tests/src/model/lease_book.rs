@@ -3,6 +3,7 @@
 //! A row is kept in a form in which what cannot matter is left out: the reason in words, the length of a wait that is
 //! always the same, the age of what is too old to be compared with anything. Two rows of one form decide alike.
 
+use std::fmt;
 use std::sync::RwLock;
 
 use ahash::HashMap;
@@ -63,6 +64,18 @@ impl Stage {
         }
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Active => "active",
+            Self::Closing => "closing",
+            Self::Settling => "settling",
+            Self::Closed(_) => "closed",
+            Self::Refused(_) => "refused",
+        }
+    }
+
     /// Whether it has not ended.
     pub fn is_open(self) -> bool {
         self.rank() < 3
@@ -76,6 +89,8 @@ pub enum Happening {
     LendAccepted {
         /// What was seen.
         seen: Shown,
+        /// The newest version that the account's earlier leases know.
+        seen_before: i8,
         /// The last moment to send it.
         not_after: Ticks,
     },
@@ -124,6 +139,17 @@ pub enum Reply {
     Unknown,
 }
 
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "not taken, try again",
+            Self::Impossible => "not taken, and no other try helps",
+            Self::Unknown => "nothing that proves anything",
+        })
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent things that a step can lead to")]
@@ -138,8 +164,8 @@ pub struct Outcome {
     pub lend_over: bool,
     /// The same of the return.
     pub return_over: bool,
-    /// The newest version that the lease has seen.
-    pub seen: i8,
+    /// The newest version that the lease knows.
+    pub knows: i8,
     /// What was proved about versions.
     pub shown: Option<VersionShown>,
     /// The account must be leased again.
@@ -282,7 +308,7 @@ impl LeaseBook {
             told,
             lend_over: over(LEND),
             return_over: over(RETURN),
-            seen: newest_seen(decision.lease.as_ref()),
+            knows: newest_version(decision.lease.as_ref()),
             shown: decision.shown,
             out_again: decision.alarms.contains(&Alarm::OutAgain),
             row: decision.lease.map_or(0, |lease| self.number(Kept { lease, attempts: live })),
@@ -295,9 +321,10 @@ impl LeaseBook {
             Kind::Return => RETURN,
         };
         match happening {
-            Happening::LendAccepted { seen, not_after } => Event::LendAccepted(Opened {
+            Happening::LendAccepted { seen, seen_before, not_after } => Event::LendAccepted(Opened {
                 subject: self.subject(seen.place),
                 home_version: seen.told(self.versions),
+                seen_before: Shown { version: seen_before, ..seen }.told(self.versions),
                 factor: FACTOR,
                 lasts: length(self.scale.lease),
                 not_after: at(not_after),
@@ -379,10 +406,8 @@ impl Rows {
     }
 }
 
-fn newest_seen(lease: Option<&Lease>) -> i8 {
-    let sight = lease.map(|lease| &lease.sight);
-    let seen = sight.and_then(|sight| sight.back_version.max(sight.out.as_ref().and_then(|out| out.version)));
-    seen.and_then(|version| i8::try_from(version.0).ok()).unwrap_or(0)
+fn newest_version(lease: Option<&Lease>) -> i8 {
+    lease.and_then(Lease::newest_version).and_then(|version| i8::try_from(version.0).ok()).unwrap_or(0)
 }
 
 fn index(row: Row) -> usize {

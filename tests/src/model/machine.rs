@@ -9,10 +9,11 @@ use super::case_book::{Arrives, CaseBook, CaseStep};
 use super::fault::{Fault, Faults, Pairs, Tally};
 use super::law::Law;
 use super::lease_book::{Happening, LeaseBook, Reply, Stage};
-use super::place::Place;
+use super::place::{Account, Effect, Place};
 use super::policy::Verdicts;
-use super::setup::{Network, Recovery, Setup};
-use super::state::{Lease, Look, State, Why};
+use super::scale::Ticks;
+use super::setup::{Network, Pace, Recovery, Setup};
+use super::state::{Busy, Lease, Leases, Look, State, What, Why};
 
 /// A model of one size, and all that was learned while it ran.
 pub struct Machine {
@@ -65,9 +66,22 @@ impl Machine {
     pub fn may(&self, state: &State, kind: Fault) -> bool {
         let room = self.setup.kinds_in_a_run.is_none_or(|most| match kind {
             Fault::Crash if state.faults.holds(kind) => state.crashes < self.setup.crashes,
-            _ => !state.faults.holds(kind) && state.faults.len() < most,
+            _ => !state.faults.holds(kind) && state.faults.len() + self.undecided(state, kind) < most,
         });
         self.setup.faults.holds(kind) && room
+    }
+
+    /// A lend that is late already, and of which only the end will show what kind of trouble it is.
+    fn undecided(&self, state: &State, kind: Fault) -> u32 {
+        let kinds = [Fault::LendLate, Fault::LendBeyond, Fault::NeverApplied];
+        let decided = kinds.contains(&kind) || kinds.iter().any(|kind| state.faults.holds(*kind));
+        let late = |lend: &Effect| lend.until.is_some_and(|until| self.is_late(until));
+        u32::from(!decided && state.accounts.iter().any(|account| account.lends.iter().any(late)))
+    }
+
+    /// A lend was sent with `claim + late_limit` ticks left.
+    fn is_late(&self, until: Ticks) -> bool {
+        until < self.setup.scale.claim + self.setup.scale.late_limit
     }
 
     /// Whether messages stay under way for ever.
@@ -78,10 +92,15 @@ impl Machine {
     /// Trouble happens.
     pub fn trouble(&self, state: &mut State, kind: Fault) {
         self.tally.count(kind);
+        self.note(state, kind);
+        self.pairs.note(state.faults);
+    }
+
+    /// Where kinds are limited, each state knows those of its run.
+    fn note(&self, state: &mut State, kind: Fault) {
         if self.setup.kinds_in_a_run.is_some() {
             state.faults = state.faults.with(kind);
             state.crashes += u8::from(kind == Fault::Crash);
-            self.pairs.note(state.faults);
         }
     }
 
@@ -92,8 +111,16 @@ impl Machine {
         self.provider_steps(state, steps);
         self.recovery_steps(state, steps);
         self.policy_steps(state, steps);
-        if self.may_pass(state) {
-            steps.push(Action::Time);
+        if self.setup.pace == Pace::Any || !self.work_is_left(state) {
+            if self.may_pass(state) {
+                steps.push(Action::Time);
+            }
+        } else if self.may(state, Fault::Pause) {
+            let mut paused = state.clone();
+            self.note(&mut paused, Fault::Pause);
+            if self.may_pass(&paused) {
+                steps.push(Action::Pause);
+            }
         }
     }
 
@@ -148,25 +175,27 @@ impl Machine {
                 continue;
             }
             let facts = self.cases.facts(case.row);
-            if !self.may_arrive(state, at) {
-                continue;
-            }
+            let hold = self.may_hold(state);
+            let mut comes = |action: Action, what: What| {
+                steps.push(action);
+                steps.extend(hold.then_some(Action::Hold(number, what)));
+            };
             if facts.due.is_some_and(|due| due <= 0) {
-                steps.push(Action::CaseTick(number));
+                comes(Action::CaseTick(number), What::Tick);
             }
             if facts.step != CaseStep::Past {
                 if self.setup.persons.cancel && self.cases.plan(case.row, Arrives::Cancelled).changed {
-                    steps.push(Action::Cancel(number));
+                    comes(Action::Cancel(number), What::Cancelled);
                 }
                 if self.setup.persons.enrol && facts.step == CaseStep::Help {
-                    steps.push(Action::Enrol(number));
+                    comes(Action::Enrol(number), What::Enrolled);
                 }
             }
         }
-        for at in 0..state.held.len() {
-            steps.push(Action::Write(small(at)));
+        if !state.held.is_empty() {
+            steps.push(Action::Write);
             if self.may(state, Fault::Crash) {
-                steps.push(Action::CoordinatorDies(small(at)));
+                steps.push(Action::CoordinatorDies);
             }
         }
     }
@@ -192,11 +221,12 @@ impl Machine {
         if case.bring_home && loss {
             steps.push(Action::ReturnLost(number));
         }
-        let arrive = self.may_arrive(state, at);
-        for nth in 0..case.news.len() {
-            let in_order = nth == 0 || self.may(state, Fault::Reorder);
-            if in_order && arrive {
+        for (nth, news) in case.news.iter().enumerate() {
+            if nth == 0 || self.may(state, Fault::Reorder) {
                 steps.push(Action::NewsArrives(number, small(nth), false));
+                if nth == 0 && self.may_hold(state) {
+                    steps.push(Action::Hold(number, What::News(*news)));
+                }
                 if twice {
                     steps.push(Action::NewsArrives(number, small(nth), true));
                 }
@@ -212,7 +242,7 @@ impl Machine {
             self.look_steps(state, small(nth), *look, steps);
         }
         for (nth, busy) in state.workers.iter().enumerate() {
-            self.answer_steps(state, small(nth), busy.kind, usize::from(busy.lease), steps);
+            self.answer_steps(state, small(nth), *busy, steps);
         }
         for at in 0..self.setup.leases() {
             let (lease, number) = (&state.leases[at], small(at));
@@ -223,16 +253,22 @@ impl Machine {
             if !lease.confirmed && facts.is_open() {
                 steps.push(Action::Confirm(number));
             }
-            if state.workers.len() < self.setup.workers {
-                let marks = [Kind::Lend, Kind::Return].into_iter().filter(|kind| self.may_mark(state, at, *kind));
-                steps.extend(marks.map(|kind| Action::Mark(number, kind)));
-            }
             if facts.tick_at.is_some_and(|tick_at| tick_at <= 0) {
                 steps.push(Action::LeaseTick(number));
             }
             let releasable = matches!(facts.stage, Some(Stage::Active | Stage::Closing | Stage::Settling));
             if self.setup.persons.release && releasable && self.leases.happen(lease.row, Happening::Released).changed {
                 steps.push(Action::Release(number));
+            }
+        }
+        if state.workers.len() < self.setup.workers {
+            for kind in [Kind::Lend, Kind::Return] {
+                let batch = self.batch(state, kind);
+                if self.setup.batches && !batch.is_empty() {
+                    steps.push(Action::Mark(batch, kind));
+                } else {
+                    steps.extend(batch.iter().map(|lease| Action::Mark(Leases::one(lease), kind)));
+                }
             }
         }
         for account in 0..self.setup.accounts() {
@@ -260,21 +296,32 @@ impl Machine {
         }
     }
 
-    fn answer_steps(&self, state: &State, nth: u8, kind: Kind, lease: usize, steps: &mut Vec<Action>) {
+    fn answer_steps(&self, state: &State, nth: u8, busy: Busy, steps: &mut Vec<Action>) {
         steps.push(Action::Answer(nth, Reply::Accepted));
         if self.may(state, Fault::Timeout) {
             steps.push(Action::Answer(nth, Reply::Unknown));
         }
-        let account = &state.accounts[self.setup.account_of(lease)];
-        let under_way = account.lends.iter().any(|lend| usize::from(lend.lease) == lease && lend.until.is_some());
-        if kind == Kind::Return || under_way {
+        let refusable =
+            |lease: usize| busy.kind == Kind::Return || under_way(&state.accounts[self.setup.account_of(lease)], lease);
+        if busy.leases.iter().all(refusable) {
             steps.push(Action::Answer(nth, Reply::Refused));
-            if kind == Kind::Lend {
+            if busy.kind == Kind::Lend {
                 steps.push(Action::Answer(nth, Reply::Impossible));
             }
         }
+        if busy.leases.is_batch() && self.may(state, Fault::HalfBatch) {
+            for lease in busy.leases.iter() {
+                steps.push(Action::AnswerPart(nth, small(lease), Reply::Unknown));
+                if refusable(lease) {
+                    steps.push(Action::AnswerPart(nth, small(lease), Reply::Refused));
+                }
+            }
+        }
         if self.may(state, Fault::Crash) {
-            steps.push(Action::WorkerDies(nth));
+            steps.push(Action::WorkerDies(nth, true));
+            if busy.kind == Kind::Lend && busy.leases.iter().all(refusable) {
+                steps.push(Action::WorkerDies(nth, false));
+            }
         }
     }
 
@@ -291,6 +338,23 @@ impl Machine {
                 account.returning != Some(0) || account.shown.place == Place::Home || self.may(state, Fault::ReturnLate);
             lends && returns
         })
+    }
+
+    /// Something can be done without anything going wrong.
+    fn work_is_left(&self, state: &State) -> bool {
+        let due = |moment: Option<i8>| moment.is_some_and(|moment| moment <= 0);
+        let asked = self.setup.recovery == Recovery::Saga;
+        let cases = state.cases[..self.setup.cases.len()].iter().any(|case| {
+            let own = case.row > 0 && due(self.cases.facts(case.row).due);
+            case.lend || (asked && case.bring_home) || !case.news.is_empty() || own
+        });
+        let leases = (0..self.setup.leases()).any(|lease| {
+            let facts = self.leases.facts(state.leases[lease].row);
+            let marks = [Kind::Lend, Kind::Return].into_iter().any(|kind| self.may_mark(state, lease, kind));
+            facts.is_open() && (!state.leases[lease].confirmed || due(facts.tick_at) || due(facts.read_at) || marks)
+        });
+        let flights = !state.workers.is_empty() || !state.looks.is_empty() || !state.held.is_empty();
+        cases || leases || flights
     }
 
     /// A tick passes.
@@ -326,6 +390,10 @@ impl Machine {
     fn step(&self, state: &mut State, action: Action) {
         match action {
             Action::Time => self.pass(state),
+            Action::Pause => {
+                self.trouble(state, Fault::Pause);
+                self.pass(state);
+            }
             Action::LendLands(account, nth) => self.lend_lands(state, usize::from(account), usize::from(nth)),
             Action::LendVanishes(account, nth) => {
                 self.trouble(state, Fault::NeverApplied);
@@ -356,15 +424,17 @@ impl Machine {
             | Action::CaseTick(_)
             | Action::Cancel(_)
             | Action::Enrol(_)
-            | Action::Write(_)
-            | Action::CoordinatorDies(_) => self.recovery_acts(state, action),
+            | Action::Hold(..)
+            | Action::Write
+            | Action::CoordinatorDies => self.recovery_acts(state, action),
             Action::LendArrives(_)
             | Action::LookEnds { .. }
             | Action::ReturnArrives(..)
             | Action::Confirm(_)
             | Action::Mark(..)
             | Action::Answer(..)
-            | Action::WorkerDies(_)
+            | Action::AnswerPart(..)
+            | Action::WorkerDies(..)
             | Action::PatrolLooks(_)
             | Action::CensusLooks(_)
             | Action::LeaseTick(_)
@@ -374,9 +444,7 @@ impl Machine {
 
     fn lend_lands(&self, state: &mut State, account: usize, nth: usize) {
         let effect = state.accounts[account].lends.remove(nth);
-        let scale = &self.setup.scale;
-        // Marked when there were `claim + late_limit` ticks left.
-        if effect.until.is_some_and(|until| until < scale.claim + scale.late_limit) {
+        if effect.until.is_some_and(|until| self.is_late(until)) {
             self.trouble(state, Fault::LendLate);
         }
         state.accounts[account].moved(Place::Recovery);
@@ -418,7 +486,7 @@ impl Machine {
             let looked_at = state.looks.iter().any(|look| usize::from(look.account) == number);
             if !open && !looked_at && account.past.is_empty() {
                 account.shown.version = 1;
-                account.floor = account.floor.min(1);
+                account.seen_before = account.seen_before.min(1);
                 // What came too late has come, was found, and nothing of it can be seen any more.
                 account.beyond &= account.is_out() || !account.lends.is_empty();
             }
@@ -456,6 +524,7 @@ impl Model for Machine {
                 vec![
                     $(Property::<Self>::always(Law::$law.sentence(), |machine, state| Law::$law.holds(machine, state)),)*
                     Property::<Self>::always(COMES_HOME, |machine, state| machine.comes_home(state).is_some()),
+                    Property::<Self>::always(ONE_CENSUS, |machine, state| machine.one_census_is_enough(state)),
                 ]
             };
         }
@@ -469,14 +538,23 @@ impl Model for Machine {
             NewsForward,
             LateLentAsksReturn,
             OneLend,
+            OnlyHoldersMove,
             NoReadyLend,
             HomeProtects
         )
     }
 }
 
+/// A lend of this lease is under way.
+fn under_way(account: &Account, lease: usize) -> bool {
+    account.lends.iter().any(|lend| usize::from(lend.lease) == lease && lend.until.is_some())
+}
+
 /// The promise itself.
 pub const COMES_HOME: &str = "once faults end, everyone comes home";
+
+/// The same beyond the limit.
+pub const ONE_CENSUS: &str = "whoever is out beyond the limit is found by one census, and nobody else needs one";
 
 /// What happens all the time, and is not a step of its own, where everything stays under way for ever.
 fn unseen(faults: Faults) -> Faults {

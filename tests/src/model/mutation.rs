@@ -4,11 +4,13 @@
 //! around it. The production functions themselves stay as they are.
 
 use homeward_policy::lease::{
-    Answer, Attempt, AttemptState, Decision, Ending, Event, Kind, Lease, News, Place, Reading, State, settled_from,
+    Answer, Attempt, AttemptState, Decision, Ending, Event, Kind, Lease, News, Opened, Place, Reading, State, settled_from,
 };
 use homeward_types::LeaseEnd;
 
+use super::place::Versions;
 use super::scale::now;
+use super::setup::Setup;
 
 /// One mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,11 +49,13 @@ pub enum Mutation {
     HomeUnchecked,
     /// Two coordinators write the same case without looking whether it changed meanwhile.
     NoRowVersion,
+    /// A lease takes what the read before it showed for its home's version, whatever earlier leases have seen.
+    NoVersionFloor,
 }
 
 impl Mutation {
     /// Every one.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::LeaseAfterMove,
         Self::CloseOnAccepted,
         Self::CloseOnStaleRead,
@@ -69,11 +73,62 @@ impl Mutation {
         Self::LendBeforeConfirmed,
         Self::HomeUnchecked,
         Self::NoRowVersion,
+        Self::NoVersionFloor,
     ];
+
+    /// The mistake in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LeaseAfterMove => "lease after move",
+            Self::CloseOnAccepted => "close on accepted",
+            Self::CloseOnStaleRead => "close on a stale read",
+            Self::NoTombstone => "no tombstone",
+            Self::SkipSettling => "skip settling",
+            Self::CancelThroughLend => "cancel through a lend",
+            Self::IgnoreLateLent => "ignore a late lent",
+            Self::IgnoreLateLentNews => "ignore a late lent, in recovery",
+            Self::NoOneOpenLeaseIndex => "one-open-lease index off",
+            Self::LowerVersionAccepted => "lower version accepted",
+            Self::OutWithoutVersion => "out-read without version check",
+            Self::ResendUnknownLend => "re-send of an unknown lend",
+            Self::ReturnLeavesReady => "return leaves ready attempts",
+            Self::ReturnLeavesReadyUnguarded => "return leaves ready attempts, and the mark does not look",
+            Self::LendBeforeConfirmed => "lend sent before lease.opened is confirmed",
+            Self::HomeUnchecked => "home := current placement unchecked",
+            Self::NoRowVersion => "row version not compared",
+            Self::NoVersionFloor => "no version floor",
+        }
+    }
+
+    /// The smallest world in which the mistake can show.
+    pub fn world(self) -> Setup {
+        let (alone, one) = (Setup::leases_alone(Versions::Trusted), Setup::one_lease(Versions::Trusted));
+        let world = match self {
+            Self::NoTombstone | Self::CancelThroughLend | Self::IgnoreLateLentNews | Self::LowerVersionAccepted => one,
+            Self::NoOneOpenLeaseIndex => Setup { looks: 2, ..alone },
+            Self::NoRowVersion => Setup { coordinators: 2, ..one },
+            Self::LeaseAfterMove
+            | Self::CloseOnAccepted
+            | Self::CloseOnStaleRead
+            | Self::SkipSettling
+            | Self::IgnoreLateLent
+            | Self::OutWithoutVersion
+            | Self::ResendUnknownLend
+            | Self::ReturnLeavesReady
+            | Self::ReturnLeavesReadyUnguarded
+            | Self::LendBeforeConfirmed
+            | Self::HomeUnchecked
+            | Self::NoVersionFloor => alone,
+        };
+        Setup { mutation: Some(self), ..world }
+    }
 
     /// Changes what policy's decision is asked.
     pub fn event(self, lease: Option<&Lease>, event: &Event) -> Event {
         match (self, event, lease) {
+            (Self::NoVersionFloor, Event::LendAccepted(opened), None) => {
+                Event::LendAccepted(Opened { seen_before: None, ..opened.clone() })
+            }
             (Self::OutWithoutVersion, Event::Read { reading, trust }, Some(lease)) if is_out(reading) => {
                 let later = lease.home_version.map(|home| homeward_types::PlacementVersion(home.0 + 1));
                 let version = reading.version.max(later);

@@ -164,10 +164,8 @@ pub struct Account {
     /// Ticks since the newest return was sent; `None` if none is under way. A return may take effect at any time and
     /// as often as it likes: it can only lead home.
     pub returning: Option<Ticks>,
-    /// When its newest lease ended, as long as a read could begin that shows the time before.
-    pub ended: Option<Ticks>,
-    /// The newest version that a lease which is over has seen.
-    pub floor: i8,
+    /// The newest version that a lease which is over knows.
+    pub seen_before: i8,
     /// Homeward once lent it, so that the census may return it.
     pub was_lent: bool,
     /// Two persons released it.
@@ -203,7 +201,6 @@ impl Account {
     /// Forgets what no read can show any more, given when the oldest one under way began.
     pub fn forget(&mut self, oldest_begun: Ticks, scale: &Scale) {
         self.past.retain(|past| past.until > oldest_begun - scale.read_lag);
-        self.ended = self.ended.filter(|ended| *ended > oldest_begun - scale.read_lag);
     }
 
     /// A tick passes. A return that is under way for longer than `oldest` ticks is not told from one of that age.
@@ -215,6 +212,5 @@ impl Account {
             lend.until = lend.until.map(|until| until - 1);
         }
         self.returning = self.returning.map(|age| (age + 1).min(oldest));
-        self.ended = self.ended.map(|ended| ended - 1);
     }
 }

@@ -15,8 +15,8 @@ use super::machine::{Machine, small};
 use super::mutation::Mutation;
 use super::place::{Effect, FACTOR, Place, Shown, Versions, account_id, organisation};
 use super::scale::now;
-use super::setup::Setup;
-use super::state::{Busy, Look, State, Why};
+use super::setup::{Pace, Setup};
+use super::state::{Busy, Leases, Look, State, Why};
 
 /// What production's diagnosis says before a lend, for each place and circumstance.
 pub struct Verdicts(Vec<((Place, bool, bool), Result<(), Refusal>)>);
@@ -95,15 +95,17 @@ impl Machine {
         if before.is_none() && outcome.row > 0 {
             state.leases[lease].confirmed = false;
         }
-        let over = |busy: &Busy| {
-            usize::from(busy.lease) == lease
-                && match busy.kind {
-                    Kind::Lend => outcome.lend_over,
-                    Kind::Return => outcome.return_over,
-                }
-        };
-        // The answer would find an attempt that decides nothing any more.
-        state.workers.retain(|busy| !over(busy));
+        for busy in state.workers.as_mut_slice() {
+            let over = match busy.kind {
+                Kind::Lend => outcome.lend_over,
+                Kind::Return => outcome.return_over,
+            };
+            // The answer would find an attempt that decides nothing any more.
+            if over {
+                busy.leases = busy.leases.without(lease);
+            }
+        }
+        state.workers.retain(|busy| !busy.leases.is_empty());
         match outcome.shown {
             Some(VersionShown::ByLend) => state.trust.0 = true,
             Some(VersionShown::ByReturn) => state.trust.1 = true,
@@ -112,8 +114,7 @@ impl Machine {
         let ended = before.is_some_and(Stage::is_open) && after.is_some_and(|after| !after.is_open());
         if ended {
             let account = &mut state.accounts[self.setup.account_of(lease)];
-            account.ended = Some(0);
-            account.floor = account.floor.max(outcome.seen);
+            account.seen_before = account.seen_before.max(outcome.knows);
         }
         if after == Some(Stage::Closed(End::Released)) {
             state.accounts[self.setup.account_of(lease)].released = true;
@@ -195,20 +196,17 @@ impl Machine {
     fn lend_is_decided(&self, state: &mut State, case: usize, busy: bool, look: Look, seen: Shown, again: bool) {
         let not_after = state.cases[case].not_after;
         let unchecked = self.setup.mutation == Some(Mutation::HomeUnchecked);
-        // A read that could show the time of an earlier lease is none to begin a lease with.
-        let ended = state.accounts[usize::from(look.account)].ended;
-        let too_soon = ended.is_some_and(|ended| look.begun < ended + self.setup.scale.read_lag);
-        let busy = busy || (too_soon && self.setup.rest);
-        let floor = if self.setup.floor { state.accounts[usize::from(look.account)].floor } else { 0 };
-        let verdict = self.verdicts.of(seen.place, busy, state.accounts[usize::from(look.account)].released);
+        let account = &state.accounts[usize::from(look.account)];
+        let seen_before = account.seen_before;
+        let verdict = self.verdicts.of(seen.place, busy, account.released);
         let happening = if not_after <= 0 {
             Happening::LendRefused(Refusal::Expired)
         } else if self.index_holds() && self.another_is_open(state, case) {
             Happening::LendRefused(Refusal::Busy)
         } else {
             match verdict {
-                Ok(()) => Happening::LendAccepted { seen: Shown { version: seen.version.max(floor), ..seen }, not_after },
-                Err(Refusal::Changed) if unchecked => Happening::LendAccepted { seen, not_after },
+                Ok(()) => Happening::LendAccepted { seen, seen_before, not_after },
+                Err(Refusal::Changed) if unchecked => Happening::LendAccepted { seen, seen_before, not_after },
                 Err(refusal) => Happening::LendRefused(refusal),
             }
         };
@@ -264,7 +262,22 @@ impl Machine {
         facts.lend_ready && facts.stage != Some(Stage::Opening) && state.accounts[self.setup.account_of(lease)].lends.is_empty()
     }
 
-    fn mark(&self, state: &mut State, lease: usize, kind: Kind) {
+    /// One batch under one claim: those that may be marked now.
+    pub fn batch(&self, state: &State, kind: Kind) -> Leases {
+        let may = (0..self.setup.leases()).filter(|lease| self.may_mark(state, *lease, kind));
+        may.fold(Leases::default(), Leases::with)
+    }
+
+    fn mark(&self, state: &mut State, leases: Leases, kind: Kind) {
+        let marked = leases.iter().filter(|lease| self.mark_one(state, *lease, kind));
+        let leases = marked.fold(Leases::default(), Leases::with);
+        if !leases.is_empty() {
+            state.workers.push(Busy { leases, kind });
+        }
+    }
+
+    /// Marks an attempt and writes it. Says whether its worker waits for an answer.
+    fn mark_one(&self, state: &mut State, lease: usize, kind: Kind) -> bool {
         let facts = self.leases.facts(state.leases[lease].row);
         let account = self.setup.account_of(lease);
         match kind {
@@ -275,36 +288,62 @@ impl Machine {
                 let until = facts.may_lend.unwrap_or(self.setup.scale.claim) + self.setup.scale.late_limit;
                 if state.accounts[account].lends.iter().any(|lend| usize::from(lend.lease) == lease) {
                     state.broken = Some(Law::OneLend);
-                    return;
+                    return false;
                 }
                 state.accounts[account].lends.push(Effect { lease: small(lease), until: Some(until) });
                 if facts.may_lend.is_none() {
-                    return;
+                    return false;
                 }
             }
             Kind::Return => state.accounts[account].returning = Some(0),
         }
         self.lease_happens(state, lease, Happening::Sent(kind));
-        state.workers.push(Busy { lease: small(lease), kind });
+        true
     }
 
-    fn answer(&self, state: &mut State, nth: usize, reply: Reply) {
+    fn answer(&self, state: &mut State, nth: usize, reply: Reply, part: Option<(usize, Reply)>) {
         let busy = state.workers.remove(nth);
-        let lease = usize::from(busy.lease);
         if reply == Reply::Unknown {
             self.trouble(state, Fault::Timeout);
         }
-        if matches!(reply, Reply::Refused | Reply::Impossible) && busy.kind == Kind::Lend {
-            let account = &mut state.accounts[self.setup.account_of(lease)];
-            account.lends.retain(|lend| lend.lease != busy.lease || lend.until.is_none());
+        if part.is_some() {
+            self.trouble(state, Fault::HalfBatch);
         }
-        self.lease_happens(state, lease, Happening::Answered(busy.kind, reply));
+        for lease in busy.leases.iter() {
+            let reply = part.filter(|(of, _)| *of == lease).map_or(reply, |(_, reply)| reply);
+            if matches!(reply, Reply::Refused | Reply::Impossible) {
+                self.never_happens(state, lease, busy.kind);
+            }
+            self.lease_happens(state, lease, Happening::Answered(busy.kind, reply));
+        }
+    }
+
+    /// A lend that is under way never takes effect. (That a return does not is another state, from which everything goes on.)
+    fn never_happens(&self, state: &mut State, lease: usize, kind: Kind) {
+        if kind == Kind::Lend {
+            let account = &mut state.accounts[self.setup.account_of(lease)];
+            account.lends.retain(|lend| usize::from(lend.lease) != lease || lend.until.is_none());
+        }
+    }
+
+    fn worker_dies(&self, state: &mut State, nth: usize, wrote: bool) {
+        self.trouble(state, Fault::Crash);
+        let busy = state.workers.remove(nth);
+        if !wrote {
+            busy.leases.iter().for_each(|lease| self.never_happens(state, lease, busy.kind));
+        }
     }
 
     /// Which read of an account may begin now.
     pub fn may_look(&self, state: &State, account: usize) -> Option<Why> {
         let one = &state.accounts[account];
         let why = match self.open_lease(state, account) {
+            Some(lease)
+                if self.setup.pace == Pace::Prompt
+                    && self.leases.facts(state.leases[lease].row).read_at.is_none_or(|at| at > 0) =>
+            {
+                return None;
+            }
             Some(_) => Why::Patrol,
             None if self.setup.spare > account && one.was_lent && !one.released => Why::Census,
             None => return None,
@@ -326,12 +365,12 @@ impl Machine {
             }
             Action::ReturnArrives(case, again) => self.return_arrives(state, usize::from(case), again),
             Action::Confirm(lease) => state.leases[usize::from(lease)].confirmed = true,
-            Action::Mark(lease, kind) => self.mark(state, usize::from(lease), kind),
-            Action::Answer(worker, reply) => self.answer(state, usize::from(worker), reply),
-            Action::WorkerDies(worker) => {
-                self.trouble(state, Fault::Crash);
-                state.workers.remove(usize::from(worker));
+            Action::Mark(leases, kind) => self.mark(state, leases, kind),
+            Action::Answer(worker, reply) => self.answer(state, usize::from(worker), reply, None),
+            Action::AnswerPart(worker, lease, reply) => {
+                self.answer(state, usize::from(worker), Reply::Accepted, Some((usize::from(lease), reply)));
             }
+            Action::WorkerDies(worker, wrote) => self.worker_dies(state, usize::from(worker), wrote),
             Action::PatrolLooks(account) => begin(state, Why::Patrol, account),
             Action::CensusLooks(account) => begin(state, Why::Census, account),
             Action::LeaseTick(lease) => {

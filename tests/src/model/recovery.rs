@@ -19,6 +19,7 @@ impl Machine {
                 let row = state.cases[earlier].row;
                 row > 0 && self.cases.facts(row).step == CaseStep::Past
             }
+            Recovery::Anyone if self.setup.at_once => true,
             Recovery::Anyone => self.leases.facts(state.leases[earlier].row).stage.is_some_and(|stage| !stage.is_open()),
         })
     }
@@ -89,24 +90,30 @@ impl Machine {
         }
     }
 
-    /// Whether something can be decided about a case now: two coordinators do not hold more than two decisions.
-    pub fn may_arrive(&self, state: &State, _case: usize) -> bool {
-        self.setup.coordinators == 0 || state.held.len() < self.setup.coordinators
+    /// Whether another coordinator can decide now and write later.
+    pub fn may_hold(&self, state: &State) -> bool {
+        state.held.len() + 1 < self.setup.coordinators
     }
 
-    /// Something arrives at a case: a coordinator decides on the row as it is, and writes at once or later.
+    /// Something arrives at a case: a coordinator decides on the row as it is.
+    fn held(&self, state: &State, case: usize, what: What) -> Held {
+        let one = &state.cases[case];
+        Held { case: small(case), what, from: (one.row, one.known), planned: self.decided(state, case, what) }
+    }
+
+    /// It writes at once.
     fn arrives(&self, state: &mut State, case: usize, what: What) {
-        let held = Held {
-            case: small(case),
-            what,
-            from: (state.cases[case].row, state.cases[case].known),
-            planned: self.decided(state, case, what),
-        };
-        if self.setup.coordinators == 0 {
-            self.write(state, held);
-        } else {
-            state.held.push(held);
+        let held = self.held(state, case, what);
+        self.write(state, held);
+    }
+
+    /// It stands still before it writes. News is not acknowledged meanwhile, and nobody else gets it.
+    fn hold(&self, state: &mut State, case: usize, what: What) {
+        let held = self.held(state, case, what);
+        if let What::News(news) = what {
+            state.cases[case].news.retain(|other| *other != news);
         }
+        state.held.push(held);
     }
 
     /// What production's `plan` says about it now.
@@ -191,13 +198,14 @@ impl Machine {
             Action::CaseTick(case) => self.arrives(state, usize::from(case), What::Tick),
             Action::Cancel(case) => self.arrives(state, usize::from(case), What::Cancelled),
             Action::Enrol(case) => self.arrives(state, usize::from(case), What::Enrolled),
-            Action::Write(nth) => {
-                let held = state.held.remove(usize::from(nth));
+            Action::Hold(case, what) => self.hold(state, usize::from(case), what),
+            Action::Write => {
+                let held = state.held.remove(0);
                 self.write(state, held);
             }
-            Action::CoordinatorDies(nth) => {
+            Action::CoordinatorDies => {
                 self.trouble(state, Fault::Crash);
-                let held = state.held.remove(usize::from(nth));
+                let held = state.held.remove(0);
                 self.give_up(state, held);
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::fault::Faults;
+use super::fault::{Fault, Faults};
 use super::mutation::Mutation;
 use super::place::Versions;
 use super::scale::Scale;
@@ -20,18 +20,20 @@ pub struct Setup {
     pub workers: usize,
     /// Reads under way at a time: patrol, census, and what precedes a lend.
     pub looks: usize,
-    /// Coordinators that may hold a decision which they have not written yet; 0 for one that decides and writes at once.
+    /// Recovery's replicas that handle the same case. All but one may stand still between a decision and its write.
     pub coordinators: usize,
     /// How the provider numbers placements.
     pub versions: Versions,
     /// What becomes of messages.
     pub network: Network,
+    /// How long everything may take that nothing is wrong with.
+    pub pace: Pace,
     /// Who asks for lends and returns.
     pub recovery: Recovery,
-    /// A lease does not open on a read that could show the time of the account's lease before.
-    pub rest: bool,
-    /// A lease takes for its home's version at least what the account's leases before have seen.
-    pub floor: bool,
+    /// Leases of one account may be asked for at once, not only one after the other.
+    pub at_once: bool,
+    /// A worker writes all that is ready at once.
+    pub batches: bool,
     /// What may go wrong.
     pub faults: Faults,
     /// How many kinds may go wrong in one run, each once; `None`: all of them, as often as they like.
@@ -54,6 +56,16 @@ pub enum Network {
     /// Each stays under way for ever, and may arrive at any moment, again and again, or never: every loss, repetition and
     /// order at once, in far fewer states. A message that can change nothing any more is left out.
     Forever,
+}
+
+/// How long everything may take that nothing is wrong with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Any time: whoever is to do something may do it ticks later, or never.
+    Any,
+    /// Not a tick: what can be done is done before time passes, in any order. Whoever stands still meanwhile is a fault, and
+    /// is counted.
+    Prompt,
 }
 
 /// Who asks policy for lends and returns.
@@ -103,18 +115,30 @@ impl Setup {
             spare: 1,
             workers: 1,
             looks: 1,
-            coordinators: 0,
+            coordinators: 1,
             versions,
             network: Network::Forever,
+            pace: Pace::Any,
             recovery: Recovery::Saga,
-            rest: true,
-            floor: false,
-            faults: Faults::ALL,
+            at_once: false,
+            batches: false,
+            faults: Faults::ALL.without(Fault::HalfBatch).without(Fault::Pause),
             kinds_in_a_run: None,
             crashes: 2,
             persons: Persons { cancel: true, enrol: true, ..Persons::default() },
             scale: Scale::SMALL,
             mutation: None,
+        }
+    }
+
+    /// Every two kinds of fault in one run, with an explicit network; crashes twice.
+    pub fn pairs(self) -> Self {
+        Self {
+            network: Network::Explicit,
+            pace: Pace::Prompt,
+            kinds_in_a_run: Some(2),
+            faults: self.faults.with(Fault::Pause),
+            ..self
         }
     }
 

@@ -31,7 +31,7 @@ pub struct State {
     /// Reads under way.
     pub looks: Few<Look, 3>,
     /// Decisions of coordinators that are not written yet.
-    pub held: Few<Held, 2>,
+    pub held: Few<Held, 1>,
     /// What versions have proved.
     pub trust: (bool, bool),
     /// Kinds of trouble so far, where a run is limited to some.
@@ -91,18 +91,56 @@ impl Default for News {
     }
 }
 
-/// A worker that has marked an attempt, and waits for the provider's answer.
+/// A worker that has marked attempts, and waits for the provider's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Busy {
-    /// The lease.
-    pub lease: u8,
+    /// The leases.
+    pub leases: Leases,
     /// What it does.
     pub kind: Kind,
 }
 
 impl Default for Busy {
     fn default() -> Self {
-        Self { lease: 0, kind: Kind::Lend }
+        Self { leases: Leases::default(), kind: Kind::Lend }
+    }
+}
+
+/// Several leases, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Leases(u8);
+
+impl Leases {
+    /// This one.
+    pub fn one(lease: usize) -> Self {
+        Self(1 << lease)
+    }
+
+    /// These and this one.
+    #[must_use]
+    pub fn with(self, lease: usize) -> Self {
+        Self(self.0 | 1 << lease)
+    }
+
+    /// These without this one.
+    #[must_use]
+    pub fn without(self, lease: usize) -> Self {
+        Self(self.0 & !(1 << lease))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether there are several.
+    pub fn is_batch(self) -> bool {
+        self.0.count_ones() > 1
+    }
+
+    /// Their numbers.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..LEASES).filter(move |lease| self.0 & (1 << lease) != 0)
     }
 }
 

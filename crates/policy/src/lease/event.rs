@@ -99,6 +99,8 @@ pub struct Opened {
     pub subject: Subject,
     /// The placement's version in that read.
     pub home_version: Option<PlacementVersion>,
+    /// The newest version that earlier leases of the account know. That read may lag behind them.
+    pub seen_before: Option<PlacementVersion>,
     /// The factor in that read.
     pub factor: Factor,
     /// The longest that the lease may last, from its opening.

@@ -123,8 +123,7 @@ pub fn judge(lease: &Lease, reading: &Reading, trust: VersionTrust) -> Seen {
 /// `read_lag` after the lease opened.
 fn judge_out(lease: &Lease, reading: &Reading, trust: VersionTrust) -> Seen {
     if let (true, Some(version), Some(home)) = (trust.trusted(), reading.version, lease.home_version) {
-        let seen_since = lease.sight.out.as_ref().and_then(|out| out.version).max(lease.sight.back_version);
-        let later = version > home && seen_since.is_none_or(|since| version >= since);
+        let later = version > home && lease.sight.newest_version().is_none_or(|since| version >= since);
         return if later { Seen::Out } else { Seen::NotYet { again_at: after(reading.begun_at, lease.terms.read_lag) } };
     }
     let useful_from = after(lease.opened_at, lease.terms.read_lag);
@@ -164,6 +163,11 @@ impl Run {
 }
 
 impl Sight {
+    /// The newest version that counted reads have shown.
+    pub fn newest_version(&self) -> Option<PlacementVersion> {
+        self.out.as_ref().and_then(|out| out.version).max(self.back_version)
+    }
+
     /// The sight after a reading that was judged so at `now`. A reading older than what is known changes nothing.
     #[must_use]
     pub fn after(&self, reading: &Reading, seen: &Seen, now: Timestamp) -> Self {

@@ -61,6 +61,7 @@ fn opened() -> Opened {
     Opened {
         subject: subject(),
         home_version: Some(PlacementVersion(1)),
+        seen_before: None,
         factor: Factor::Absent,
         lasts: Duration::from_secs(1_000),
         not_after: at(90),

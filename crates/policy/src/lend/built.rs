@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homeward_types::{Organisation, PolicyId, Refusal, Timestamp};
+use homeward_types::{Organisation, PlacementVersion, PolicyId, Refusal, Timestamp};
 
 use super::Command;
 use super::facts::Allowed;
@@ -13,8 +13,14 @@ use crate::opening_log::Line;
 /// Who asks for lends, in the audit log.
 const RECOVERY: &str = "recovery";
 
-pub(super) fn accept(command: &Command, settings: &Organisation, allowed: &Allowed) -> Happened {
-    happened(command, Event::LendAccepted(opened(command, settings, allowed)))
+/// `seen_before`: the newest placement version that the account's earlier leases know.
+pub(super) fn accept(
+    command: &Command,
+    settings: &Organisation,
+    allowed: &Allowed,
+    seen_before: Option<PlacementVersion>,
+) -> Happened {
+    happened(command, Event::LendAccepted(Opened { seen_before, ..opened(command, settings, allowed) }))
 }
 
 pub(super) fn refuse(command: &Command, settings: &Organisation, refusal: Refusal) -> Happened {
@@ -37,6 +43,7 @@ fn opened(command: &Command, settings: &Organisation, allowed: &Allowed) -> Open
     Opened {
         subject: subject(command, settings, &allowed.home),
         home_version: allowed.home_version,
+        seen_before: None,
         factor: allowed.factor,
         lasts: lasts(settings, command),
         not_after: command.grant.not_after,

@@ -209,7 +209,7 @@ impl Intake {
         let addresses: Vec<&Email> = judged.iter().map(|(command, _)| &command.grant.email).collect();
         let state = organisation::store::locked(tx, &settings.id).await?;
         let mut open = leases::open_of_accounts(tx, &settings.id, &accounts).await?;
-        let released = leases::released_of(tx, &settings.id, &accounts).await?;
+        let past = leases::past_of_accounts(tx, &settings.id, &accounts).await?;
         let since = earlier(now, QUARANTINE);
         let quarantined = store::quarantined(tx, &settings.id, &addresses, since).await?;
         let cap = i64::try_from(settings.limits.hard_cap(state.accounts.unwrap_or(0))).unwrap_or(i64::MAX);
@@ -231,7 +231,7 @@ impl Intake {
             let allowed = refusal.map_or_else(
                 || {
                     let other = open.get(&grant.account).map(|open| OpenLease { lease: open.lease, free_at: open.due_at });
-                    let released = released.contains(grant.account.as_str());
+                    let released = past.get(&grant.account).is_some_and(|past| past.released);
                     read.diagnose(settings, grant, other, released, now).map_err(|why| refused(command, &why))
                 },
                 Err,
@@ -243,7 +243,8 @@ impl Intake {
                     let row = leases::OpenRow { lease: grant.lease, due_at: after(now, lasts(settings, command)) };
                     open.insert(grant.account.clone(), row);
                     used.push(command);
-                    happened.push(accept(command, settings, &allowed));
+                    let seen_before = past.get(&grant.account).and_then(|past| past.newest_version);
+                    happened.push(accept(command, settings, &allowed, seen_before));
                 }
                 Err(refusal) => happened.push(refuse(command, settings, refusal)),
             }

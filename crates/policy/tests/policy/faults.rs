@@ -91,6 +91,29 @@ async fn a_stale_read_does_not_close_a_lease() {
     .await;
 }
 
+/// The read before the second lend shows the home of before the first: what was out under the first is not out under the second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_never_takes_an_earlier_ones_out_for_its_own() {
+    on_both(Plan::default, async |stage| {
+        stage.earn_trust().await;
+        let account = stage.stranded(1);
+        let first = stage.lend(&account).await;
+        stage.audience.news(first, LeaseNews::Lent).await;
+        stage.ask_back(first, &account).await;
+        let first = stage.audience.news(first, LeaseNews::Closed).await;
+        let stale = Fault::on(PLACEMENTS, FaultKind::StaleRead { by_ms: 60_000 }).times(1).for_account(&account.id);
+        stage.truth().fault(stale);
+        let second = stage.lend(&account).await;
+        let opened = stage.audience.news(second, LeaseNews::Opened).await;
+        assert_eq!(stage.truth().faults()[0].fired, 1, "the read was stale");
+        assert!(first.back_version.is_some() && opened.home_version == first.back_version, "{first:?} {opened:?}");
+        let lent = stage.audience.news(second, LeaseNews::Lent).await;
+        assert!(lent.out_version > first.back_version, "{lent:?}");
+        assert_eq!(stage.moves_into(&account.id, RECOVERY), 2);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_a_batch_is_sent_again_by_itself() {
     on_both(Plan::default, async |stage| {

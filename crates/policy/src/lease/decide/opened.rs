@@ -67,7 +67,8 @@ fn new(mut lease: Lease, attempts: Vec<Attempt>, news: News, alarms: Vec<Alarm>)
 /// Lease first: the row and the attempt exist before anything is sent.
 fn open(opened: &Opened, now: Timestamp) -> Decision {
     let mut lease = row(&opened.subject, Origin::Lend, State::Opening, now);
-    lease.home_version = opened.home_version;
+    // A read that lags may show the home of before the account's newest lease: the out of that one would count as ours.
+    lease.home_version = opened.home_version.max(opened.seen_before);
     lease.factor_at_lend = opened.factor;
     lease.due_at = after(now, opened.lasts);
     lease.attempts = 1;

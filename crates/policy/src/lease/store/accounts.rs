@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use homeward_store::{Database, StoreError, Tx, on, on_tx};
-use homeward_types::{AccountId, LeaseId, OrganisationId, PolicyId, Timestamp};
+use homeward_types::{AccountId, LeaseId, OrganisationId, PlacementVersion, PolicyId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::row::OpenRow;
+use super::row::{OpenRow, PastRow};
 
 #[derive(Debug, sqlx::FromRow)]
 struct AccountRow {
@@ -90,11 +90,11 @@ pub type OpenLeases = HashMap<AccountId, OpenRow>;
 
 fn opened(rows: Vec<AccountRow>) -> Result<OpenLeases, StoreError> {
     rows.into_iter()
-        .map(|row| Ok((account(&row.account, row.id)?, OpenRow { lease: LeaseId::from_uuid(row.id), due_at: row.due_at })))
+        .map(|row| Ok((account(&row.account, &row.id)?, OpenRow { lease: LeaseId::from_uuid(row.id), due_at: row.due_at })))
         .collect()
 }
 
-fn account(name: &str, row: Uuid) -> Result<AccountId, StoreError> {
+fn account(name: &str, row: &impl ToString) -> Result<AccountId, StoreError> {
     name.parse().map_err(|error: homeward_types::NameError| StoreError::Inconsistent {
         table: "lease",
         column: "account",
@@ -103,27 +103,49 @@ fn account(name: &str, row: Uuid) -> Result<AccountId, StoreError> {
     })
 }
 
-/// Which of these accounts two persons once released.
+/// What earlier leases of these accounts left behind.
+pub type PastLeases = HashMap<AccountId, PastRow>;
+
+#[derive(Debug, sqlx::FromRow)]
+struct PastAccountRow {
+    account: String,
+    releases: i64,
+    home_version: Option<i64>,
+    out_version: Option<i64>,
+    back_version: Option<i64>,
+}
+
+/// What is left behind by the leases of these accounts, in a transaction that decides by it.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn released_of(
+pub async fn past_of_accounts(
     tx: &mut Tx,
     organisation: &OrganisationId,
     accounts: &[&AccountId],
-) -> Result<HashSet<String>, StoreError> {
+) -> Result<PastLeases, StoreError> {
     if accounts.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(HashMap::new());
     }
-    let names: Vec<String> = of_accounts!(
-        on_tx,
-        tx,
-        build_query_scalar,
-        "SELECT DISTINCT account FROM lease WHERE end_kind = 'released'",
-        organisation,
-        accounts
-    )?;
-    Ok(names.into_iter().collect())
+    let rows: Vec<PastAccountRow> = on_tx!(tx, c : D => {
+        let mut select = QueryBuilder::<D>::new(
+            "SELECT account, COUNT(CASE WHEN end_kind = 'released' THEN 1 END) AS releases, \
+             MAX(home_version) AS home_version, MAX(out_version) AS out_version, MAX(back_version) AS back_version \
+             FROM lease WHERE organisation = ");
+        select.push_bind(organisation.as_str()).push(" AND account IN (");
+        let mut values = select.separated(", ");
+        for account in accounts {
+            values.push_bind(account.as_str());
+        }
+        select.push(") GROUP BY account");
+        select.build_query_as().persistent(false).fetch_all(c).await
+    })?;
+    rows.into_iter()
+        .map(|row| {
+            let newest_version = row.home_version.max(row.out_version).max(row.back_version).map(PlacementVersion);
+            Ok((account(&row.account, &"of an account")?, PastRow { released: row.releases > 0, newest_version }))
+        })
+        .collect()
 }
 
 /// The home of the newest lease that was opened for the account: its last known protecting placement, as far as leases tell.

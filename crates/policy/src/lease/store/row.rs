@@ -40,6 +40,15 @@ pub struct OpenRow {
     pub due_at: Timestamp,
 }
 
+/// What an account's leases leave behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRow {
+    /// Two persons once released it.
+    pub released: bool,
+    /// The newest placement version that one of them knows.
+    pub newest_version: Option<PlacementVersion>,
+}
+
 /// A row of the table `lease`.
 #[derive(Debug, sqlx::FromRow)]
 #[expect(clippy::struct_excessive_bools, reason = "as the lease has them, a column each")]

@@ -40,6 +40,7 @@ fn opened(n: u128) -> (Kept, Attempt) {
     let opened = Opened {
         subject,
         home_version: Some(PlacementVersion(1)),
+        seen_before: None,
         factor: Factor::Enrolled,
         lasts: Duration::from_secs(1_000),
         not_after: at(90),
@@ -308,6 +309,54 @@ async fn listings_page_by_key_and_exposure_counts_what_is_out() {
         assert_eq!(open.len(), 4);
         assert_eq!(open_ids(&db, &organisation, Some(at(1)), None, 10).await.unwrap(), []);
         assert_eq!(open_ids(&db, &organisation, None, open.get(1).copied(), 10).await.unwrap(), open[2..]);
+    }
+}
+
+/// What a new lease of the account must not fall behind.
+#[tokio::test]
+async fn the_past_of_accounts_is_the_newest_version_that_any_of_their_leases_knows() {
+    for db in databases().await {
+        let mut of = std::collections::BTreeMap::new();
+        for (n, account, home, out, back, end) in [
+            (1, "twice", Some(1), Some(4), Some(5), Some(LeaseEnd::Home)),
+            (2, "twice", Some(5), Some(7), None, Some(LeaseEnd::Released)),
+            (3, "refused", None, None, None, Some(LeaseEnd::NeverLent)),
+            (4, "never-out", Some(3), None, None, Some(LeaseEnd::Home)),
+            (5, "back", Some(1), Some(2), Some(3), Some(LeaseEnd::Home)),
+            (6, "open", Some(8), None, None, None),
+            (7, "unasked", Some(9), None, None, None),
+        ] {
+            let (mut kept, _) = opened(n);
+            let lease = &mut kept.lease;
+            lease.account = account.parse().unwrap();
+            lease.home_version = home.map(PlacementVersion);
+            let out = out.map(|version| OutSight {
+                first_at: at(3),
+                last_at: at(4),
+                version: Some(PlacementVersion(version)),
+                policy: policy("recovery"),
+            });
+            lease.sight = Sight { out, back_version: back.map(PlacementVersion), ..Sight::default() };
+            let released = end == Some(LeaseEnd::Released);
+            if let Some(end) = end {
+                lease.state = State::Closed(Ending { end, at: at(20), refusal: None });
+            }
+            let past = of.entry(lease.account.clone()).or_insert(PastRow { released: false, newest_version: None });
+            past.newest_version = past.newest_version.max(lease.newest_version());
+            past.released |= released;
+            add(&db, &kept, &[]).await;
+        }
+        of.retain(|account, _| account.as_str() != "unasked");
+        let (organisation, nobody) = ("acme".parse().unwrap(), "nobody".parse().unwrap());
+        let asked: Vec<_> = of.keys().chain([&nobody]).collect();
+        let past = transaction!(db, "test.past", async |tx| -> Result<PastLeases, StoreError> {
+            past_of_accounts(tx, &organisation, &asked).await
+        });
+        assert_eq!(past.unwrap().into_iter().collect::<std::collections::BTreeMap<_, _>>(), of);
+        let other = transaction!(db, "test.past", async |tx| -> Result<PastLeases, StoreError> {
+            past_of_accounts(tx, &"other".parse().unwrap(), &asked).await
+        });
+        assert_eq!(other.unwrap(), PastLeases::new(), "of another tenant");
     }
 }
 

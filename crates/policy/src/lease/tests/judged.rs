@@ -29,6 +29,17 @@ fn out_needs_a_version_later_than_homes() {
 }
 
 #[test]
+fn what_an_earlier_lease_saw_is_none_of_this_one() {
+    // The read before this lend was stale: it showed version 1, and the lease before had seen out 2 and home 3 since.
+    let second = Opened { seen_before: Some(PlacementVersion(3)), ..opened() };
+    let lease = Case::default().at(0, Event::LendAccepted(second)).lease.unwrap();
+    assert!(matches!(judge(&lease, &out(2, 500), TRUSTED), Seen::NotYet { .. }), "the earlier lease's out");
+    assert_eq!(judge(&lease, &out(4, 0), TRUSTED), Seen::Out);
+    let fresher = Opened { home_version: Some(PlacementVersion(5)), seen_before: Some(PlacementVersion(3)), ..opened() };
+    assert_eq!(Case::default().at(0, Event::LendAccepted(fresher)).lease().home_version, Some(PlacementVersion(5)));
+}
+
+#[test]
 fn without_versions_out_needs_a_read_begun_read_lag_after_the_opening() {
     let lease = lease(0);
     assert_eq!(judge(&lease, &out(2, 9), UNTRUSTED), Seen::NotYet { again_at: at(10) });
