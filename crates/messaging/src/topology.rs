@@ -15,7 +15,7 @@ pub struct QueueSpec {
     pub name: &'static str,
     /// Routing-key patterns: `*` stands for one word, `#` for any number of them.
     pub bindings: &'static [&'static str],
-    /// Most messages that a handler gets at once.
+    /// Most messages that a handler gets at once. Twice what one call to a provider takes, so that no call is half empty.
     pub batch: usize,
     /// Most messages that the in-process broker holds for it; further ones stay in the outboxes.
     pub held: usize,
@@ -28,7 +28,7 @@ pub struct QueueSpec {
 impl QueueSpec {
     /// A queue with the bounds that suit all of ours.
     pub const fn new(name: &'static str, bindings: &'static [&'static str]) -> Self {
-        Self { name, bindings, batch: 256, held: 10_000, length: 1_000_000, delivery_limit: 100 }
+        Self { name, bindings, batch: 200, held: 10_000, length: 1_000_000, delivery_limit: 100 }
     }
 
     /// Whether a message of this kind belongs here.

@@ -4,31 +4,38 @@
 mod answers;
 mod contain;
 mod count;
+mod gather;
 mod holders;
 mod keeper;
 mod reader;
 mod sender;
 mod waiting;
+mod way;
 
 use std::error::Error;
 use std::time::Duration;
 
 use homeward_store::StoreError;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use answers::of_move;
 pub use contain::contain_overdue;
 pub use count::count_accounts;
 pub use keeper::keep_time;
-pub use reader::read_accounts;
+pub use reader::{next_look, read_accounts};
 pub use sender::{send_lends, send_returns};
 pub use waiting::try_waiting_lends;
+pub use way::{Way, way};
 
 /// Leases in one batch.
-const BATCH: i64 = 100;
+pub const BATCH: i64 = 100;
+
+/// The same, as a number of things in memory.
+const FULL: usize = 100;
 
 /// Batches of one kind and organisation under way at once.
-const FLIGHTS: usize = 4;
+pub const FLIGHTS: usize = 4;
 
 /// How long batches under way may take once the shutdown has begun. What is cut off then counts as after a crash.
 const LANDING: Duration = Duration::from_secs(5);
@@ -39,9 +46,13 @@ const REST: Duration = Duration::from_millis(500);
 /// Forgets batches that are done. One that panicked is told: its claims run out, and its attempts count as unknown.
 fn land(flights: &mut JoinSet<()>) {
     while let Some(done) = flights.try_join_next() {
-        if let Err(error) = done {
-            tracing::error!(%error, "a batch was dropped in the middle");
-        }
+        landed(done);
+    }
+}
+
+fn landed(done: Result<(), JoinError>) {
+    if let Err(error) = done {
+        tracing::error!(%error, "a batch was dropped in the middle");
     }
 }
 

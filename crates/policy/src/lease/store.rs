@@ -15,7 +15,9 @@ pub use attempt::{Marked, Marking, Receipt, claim, give_back, insert_attempts, m
 pub use candidate::{Candidate, candidates};
 pub use lease::{due_reads, expect_read, insert, keep_release, mark_reset, postpone_reads, update, wake};
 pub use listing::{AttemptView, Exposure, Page, all_kept, attempts_of, ended_since, exposure, kept, known, list, open_ids};
-pub use queue::{due_ticks, held_back, hold, live_attempts, locked, most_urgent, next_read, next_ready, next_tick, uncontained};
+pub use queue::{
+    due_ticks, held_back, hold, live_attempts, locked, most_urgent, next_read, next_ready, next_tick, reads_due, uncontained,
+};
 pub use row::{Kept, OpenRow, PastRow};
 pub use sent::{Sent, last_sent};
 

@@ -9,12 +9,13 @@ use homeward_provider::{Presence, Priority, TaskId};
 use homeward_store::{StoreError, transaction};
 use homeward_types::limits::after;
 use homeward_types::{AccountId, LeaseId, Placement, Timestamp, VersionTrust};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, Written};
-use super::{BATCH, FLIGHTS, LANDING, holders, land, rest};
+use super::gather::Gathering;
+use super::{BATCH, FLIGHTS, FULL, LANDING, holders, land, rest};
 use crate::bells::wait;
 use crate::lease::store::{self as leases, Kept, Sent};
 use crate::lease::{Event, Lease, LookKind, Place, Reading, State};
@@ -26,35 +27,28 @@ use crate::site::Site;
 pub async fn read_accounts(site: Arc<Site>, shutdown: CancellationToken) {
     let permits = Arc::new(Semaphore::new(FLIGHTS));
     let mut flights = JoinSet::new();
+    let mut gathering = Gathering::default();
     loop {
         if site.is_silent() && !probe(&site, &shutdown).await {
             break;
         }
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
         land(&mut flights);
-        let go = match take(&site).await {
-            Ok(due) if due.is_empty() => {
+        let Some(bells) = site.ledger().belfry().of(site.id()) else { break };
+        let go = match leases::reads_due(site.ledger().db(), site.id(), site.ledger().now(), BATCH).await {
+            Ok(0) => {
                 drop(permit);
                 let next = leases::next_read(site.ledger().db(), site.id()).await.ok().flatten();
-                let Some(bells) = site.ledger().belfry().of(site.id()) else { break };
                 wait(&bells.read, next, site.ledger().clock(), &shutdown).await
             }
-            Ok(due) => {
-                let site = Arc::clone(&site);
-                flights.spawn(async move {
-                    if let Err(error) = look(&site, due).await {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "what was read cannot be kept; it is read again"
-                        );
-                    }
-                    drop(permit);
-                });
-                !shutdown.is_cancelled()
+            Ok(due) if !gathering.goes(due, FULL, &flights) => {
+                drop(permit);
+                gathering.wait(&mut flights, &bells.read, &shutdown).await
             }
+            Ok(_) => launch(&site, permit, &mut flights, &shutdown).await,
             Err(error) => {
                 drop(permit);
-                rest("taking reads", &error, &shutdown).await
+                rest("looking for reads", &error, &shutdown).await
             }
         };
         if !go {
@@ -64,12 +58,29 @@ pub async fn read_accounts(site: Arc<Site>, shutdown: CancellationToken) {
     let _ = tokio::time::timeout(LANDING, async { while flights.join_next().await.is_some() {} }).await;
 }
 
+/// Takes what is due and reads it. False if the shutdown came meanwhile.
+async fn launch(site: &Arc<Site>, permit: OwnedSemaphorePermit, flights: &mut JoinSet<()>, shutdown: &CancellationToken) -> bool {
+    match take(site).await {
+        Ok(due) => {
+            let site = Arc::clone(site);
+            flights.spawn(async move {
+                if let Err(error) = look(&site, due).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "what was read cannot be kept; it is read again");
+                }
+                drop(permit);
+            });
+            !shutdown.is_cancelled()
+        }
+        Err(error) => {
+            drop(permit);
+            rest("taking reads", &error, shutdown).await
+        }
+    }
+}
+
 /// Takes leases that are due to be read, and puts them off for the case that this worker dies.
 async fn take(site: &Site) -> Result<Vec<Kept>, StoreError> {
     let ledger = site.ledger();
-    if leases::next_read(ledger.db(), site.id()).await?.is_none_or(|next| next > ledger.now()) {
-        return Ok(Vec::new());
-    }
     transaction!(ledger.db(), "lease.take_reads", async |tx| -> Result<Vec<Kept>, StoreError> {
         let now = ledger.now();
         let until = after(now, site.organisation().limits.client_timeout);
@@ -98,6 +109,9 @@ async fn probe(site: &Site, shutdown: &CancellationToken) -> bool {
 
 /// Reads one batch and keeps what was seen.
 async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
+    if due.is_empty() {
+        return Ok(()); // another process was faster
+    }
     let ledger = site.ledger();
     let returning = due.iter().any(|kept| matches!(kept.lease.state, State::Closing | State::Settling));
     let priority = if returning { Priority::Return } else { Priority::Evidence };
@@ -151,8 +165,8 @@ async fn missing(site: &Site, lease: &Lease, trust: VersionTrust) -> Option<Even
     }
 }
 
-/// The call that can complete the proof.
-fn next_look(lease: &Lease, now: Timestamp) -> LookKind {
+/// The call that can complete the proof that an account is gone.
+pub fn next_look(lease: &Lease, now: Timestamp) -> LookKind {
     let missed = lease.sight.missed;
     match (missed.search_at, missed.itself_at) {
         (Some(search), _) if now >= after(search, lease.terms.gone_apart) => LookKind::Itself,

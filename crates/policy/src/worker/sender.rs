@@ -8,18 +8,23 @@ use std::sync::Arc;
 
 use homeward_store::{StoreError, transaction};
 use homeward_types::{LeaseId, MessageId};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{BATCH, FLIGHTS, LANDING, land, rest};
+use super::gather::Gathering;
+use super::{FLIGHTS, LANDING, land, rest};
 use crate::bells::wait;
 use crate::lease::store::{self as leases, Candidate};
 use crate::lease::{Kind, earlier};
 use crate::organisation;
 use crate::site::Site;
 use flight::Flight;
+
+/// Leases in one batch: two full calls, so that a provider that takes somewhat less than a hundred at once gets three of them
+/// rather than four.
+const MOST: usize = 200;
 
 /// Sends the organisation's lends until the shutdown.
 pub async fn send_lends(site: Arc<Site>, shutdown: CancellationToken) {
@@ -35,6 +40,7 @@ async fn run(site: Arc<Site>, kind: Kind, shutdown: CancellationToken) {
     let permits = Arc::new(Semaphore::new(FLIGHTS));
     let mut flights = JoinSet::new();
     let mut confirmations = site.ledger().outbox().confirmations();
+    let mut gathering = Gathering::default();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
@@ -45,18 +51,21 @@ async fn run(site: Arc<Site>, kind: Kind, shutdown: CancellationToken) {
         land(&mut flights);
         // From here on every confirm wakes the pause below.
         confirmations.mark_unchanged();
-        let go = match take(&site, kind).await {
-            Ok(Some(flight)) => {
-                flights.spawn(async move {
-                    flight.fly().await;
-                    drop(permit);
-                });
-                true
-            }
-            Ok(None) => {
+        let go = match find(&site, kind).await {
+            Ok(found) if found.is_empty() => {
                 drop(permit);
                 pause(&site, kind, &mut confirmations, &shutdown).await
             }
+            Ok(found) if !gathering.goes(found.len(), MOST, &flights) => {
+                drop(permit);
+                let Some(bells) = site.ledger().belfry().of(site.id()) else { break };
+                let bell = match kind {
+                    Kind::Return => &bells.returns,
+                    Kind::Lend => &bells.lend,
+                };
+                gathering.wait(&mut flights, bell, &shutdown).await
+            }
+            Ok(found) => launch(&site, kind, found, permit, &mut flights, &shutdown).await,
             Err(error) => {
                 drop(permit);
                 rest("taking attempts", &error, &shutdown).await
@@ -68,6 +77,32 @@ async fn run(site: Arc<Site>, kind: Kind, shutdown: CancellationToken) {
     }
     // What is marked is written and answered; nothing new is taken.
     let _ = tokio::time::timeout(LANDING, async { while flights.join_next().await.is_some() {} }).await;
+}
+
+/// Claims what was found and sends it on its way. False if the shutdown came meanwhile.
+async fn launch(
+    site: &Arc<Site>,
+    kind: Kind,
+    found: Vec<Candidate>,
+    permit: OwnedSemaphorePermit,
+    flights: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> bool {
+    match claim(site, kind, found).await {
+        Ok(Some(flight)) => {
+            flights.spawn(async move {
+                flight.fly().await;
+                drop(permit);
+            });
+            true
+        }
+        // Another process was faster.
+        Ok(None) => true,
+        Err(error) => {
+            drop(permit);
+            rest("claiming attempts", &error, shutdown).await
+        }
+    }
 }
 
 /// Waits until there may be something to send.
@@ -85,20 +120,26 @@ async fn pause(site: &Site, kind: Kind, confirmations: &mut watch::Receiver<u64>
     }
 }
 
-/// Claims what may be sent now.
-async fn take(site: &Arc<Site>, kind: Kind) -> Result<Option<Flight>, StoreError> {
+/// What may be sent now, at most [`MOST`].
+async fn find(site: &Site, kind: Kind) -> Result<Vec<Candidate>, StoreError> {
     let ledger = site.ledger();
     if kind == Kind::Lend && held_back(site).await? {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let now = ledger.now();
-    let mut found = leases::candidates(ledger.db(), site.id(), kind, now, BATCH).await?;
+    // Of the lends, some are not confirmed yet: those behind them fill the batch.
+    let many = if kind == Kind::Lend { 2 * MOST } else { MOST };
+    let many = i64::try_from(many).unwrap_or(i64::MAX);
+    let mut found = leases::candidates(ledger.db(), site.id(), kind, ledger.now(), many).await?;
     if kind == Kind::Lend {
         keep_confirmed(site, &mut found).await?;
+        found.truncate(MOST);
     }
-    if found.is_empty() {
-        return Ok(None);
-    }
+    Ok(found)
+}
+
+/// Claims what was found, as far as nobody else did.
+async fn claim(site: &Arc<Site>, kind: Kind, mut found: Vec<Candidate>) -> Result<Option<Flight>, StoreError> {
+    let (ledger, now) = (site.ledger(), site.ledger().now());
     let wanted: Vec<(LeaseId, u32)> = found.iter().map(|candidate| (candidate.lease, candidate.number)).collect();
     let token = Uuid::new_v4();
     let until = homeward_types::limits::after(now, site.organisation().limits.claim);

@@ -8,3 +8,4 @@ mod replicas;
 mod returns;
 mod safe_direction;
 mod stage;
+mod throughput;

@@ -1,5 +1,6 @@
 //! The way home: asked for, due, released, home lost, woken. Forward only.
 
+use homeward_types::limits::after;
 use homeward_types::{LeaseEnd, PolicyId};
 
 use super::{Alarm, News, Turn, present};
@@ -41,7 +42,11 @@ impl Turn<'_> {
         self.lease.returning_at = Some(self.now);
         // A lend that was never sent, or proved not taken, left the account where it was: reads show it, no move is needed.
         self.lease.return_at = may_be_out.then_some(self.now);
-        self.read_soon();
+        if may_be_out {
+            self.read_after_the_move();
+        } else {
+            self.read_soon();
+        }
         self.news = Some(News::Returning);
     }
 
@@ -86,8 +91,15 @@ impl Turn<'_> {
     pub(super) fn return_again(&mut self) {
         self.lease.state = State::Closing;
         self.lease.return_at = Some(self.now);
-        self.read_soon();
+        self.read_after_the_move();
         self.news = Some(News::Returning);
+    }
+
+    /// The return is on its way at once, and its answer asks for a read; before that, a read would show what is known. If the
+    /// return is held up, somebody looks all the same.
+    fn read_after_the_move(&mut self) {
+        self.lease.reads = 0;
+        self.lease.next_read_at = Some(after(self.now, self.lease.terms.probe));
     }
 
     /// The provider answers again.

@@ -80,6 +80,17 @@ pub async fn next_read(db: &Database, organisation: &OrganisationId) -> Result<O
     )
 }
 
+/// How many accounts are due to be read; `most` stands for that many or more.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn reads_due(db: &Database, organisation: &OrganisationId, now: Timestamp, most: i64) -> Result<usize, StoreError> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM lease WHERE organisation = $1 AND next_read_at <= $2 LIMIT $3) AS due";
+    let due: i64 =
+        on!(db, pool => sqlx::query_scalar(sql).bind(organisation.as_str()).bind(now).bind(most).fetch_one(pool).await)?;
+    Ok(usize::try_from(due).unwrap_or_default())
+}
+
 /// Leases that time changes now, earliest first.
 ///
 /// # Errors

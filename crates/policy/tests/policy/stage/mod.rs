@@ -1,6 +1,7 @@
 //! A stage for policy: the simulator, a broker, a database, and the other services played.
 
 mod audience;
+pub mod calls;
 mod grants;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,118 @@
+//! Calls are scarce: a thousand lends and returns take hardly more of them than they must.
+
+use std::time::{Duration, Instant};
+
+use homeward_policy::Policy;
+use homeward_proto::policy::v1::LeaseNews;
+use homeward_simulator::AccountTruth;
+use homeward_simulator::config::RateLimit;
+use homeward_simulator::well_known::policy::EVERYONE;
+use homeward_store::testing::{self, TestDatabase};
+use homeward_types::Limits;
+
+use crate::stage::calls::{Fewest, served, since};
+use crate::stage::{Plan, Stage};
+
+const ACCOUNTS: usize = 1_000;
+
+/// Calls that each path takes in a window. The window is a second instead of a minute, so that the test is quick.
+const LIMIT: u32 = 40;
+
+/// What is configured; see `AtlassianSettings`.
+const BATCH: u64 = 100;
+
+fn plan(batch_limit: Option<usize>) -> Plan {
+    let limits = Limits {
+        hard_cap_percent: 100.0,
+        exposure_percent: 100.0,
+        // As by default: only the provider's own delays are short here.
+        patrol: Duration::from_mins(1),
+        late_limit: Duration::from_mins(10),
+        lease: Duration::from_mins(10),
+        lease_max: Duration::from_mins(20),
+        grant_valid: Duration::from_mins(5),
+        ..Limits::short()
+    };
+    let mut plan = Plan { limits, ..Plan::default() };
+    (plan.simulator.accounts, plan.simulator.stranded) = (ACCOUNTS + 100, ACCOUNTS + 25);
+    plan.simulator.batch_limit = batch_limit;
+    plan.simulator.rate_limits = RateLimit::everywhere(LIMIT);
+    plan.simulator.rate_window = Duration::from_secs(1);
+    plan
+}
+
+/// Lends all at once, then returns all at once.
+async fn there_and_back(stage: &Stage, accounts: &[AccountTruth]) {
+    let leases = futures_util::future::join_all(accounts.iter().map(|account| stage.lend(account))).await;
+    for lease in &leases {
+        stage.audience.news(*lease, LeaseNews::Lent).await;
+    }
+    futures_util::future::join_all(leases.iter().zip(accounts).map(|(lease, account)| stage.ask_back(*lease, account))).await;
+    for lease in &leases {
+        stage.audience.news(*lease, LeaseNews::Closed).await;
+    }
+}
+
+/// A provider that takes so many accounts in a move, and what a thousand lends and returns took of it, each time again.
+struct Measured {
+    stage: Stage,
+    accounts: Vec<AccountTruth>,
+    fewest: Fewest,
+}
+
+impl Measured {
+    async fn begin(db: TestDatabase, batch_limit: Option<usize>) -> Self {
+        db.migrate(&Policy::migrations()).await.unwrap();
+        let mut stage = Stage::set(db, plan(batch_limit)).await;
+        stage.start_policy().await;
+        stage.earn_trust().await;
+        let accounts: Vec<AccountTruth> = (21..21 + ACCOUNTS).map(|n| stage.stranded(n)).collect();
+        let moves = batch_limit.map_or(BATCH, |limit| BATCH.min(limit as u64));
+        let fewest = Fewest { accounts: ACCOUNTS as u64, read: BATCH, search: BATCH, moves };
+        println!("the provider takes {batch_limit:?} at once, and {LIMIT} calls a window on each path");
+        Self { stage, accounts, fewest }
+    }
+
+    /// The calls that it took.
+    async fn round(&self) -> u64 {
+        let (before, began) = (served(&self.stage.truth()), Instant::now());
+        there_and_back(&self.stage, &self.accounts).await;
+        let calls = since(&self.stage.truth(), &before);
+        let used: u64 = calls.values().sum();
+        for (call, count) in &calls {
+            println!("  {count:>5} {call}");
+        }
+        println!("  fewest: {}; used: {used}, in {:.1?}", self.fewest, began.elapsed());
+        assert!(self.accounts.iter().all(|account| self.stage.policy_of(&account.id) == EVERYONE));
+        used
+    }
+
+    /// At most 1.2 times the fewest. Whether commands that come together are decided together depends on how busy the machine
+    /// is, too: one of three tries must do.
+    async fn hardly_more(&self) {
+        let mut tries = Vec::new();
+        while tries.len() < 3 {
+            let used = self.round().await;
+            if used * 10 <= self.fewest.total() * 12 {
+                return;
+            }
+            tries.push(used);
+        }
+        panic!("{tries:?} calls where {} are the fewest", self.fewest.total());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_lends_and_returns_take_hardly_more_calls_than_they_must() {
+    for db in [testing::sqlite().await, testing::postgres().await] {
+        Measured::begin(db, None).await.hardly_more().await;
+    }
+}
+
+/// Nobody told the adapter: it learns from the refusals of the first round, and that costs little.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_where_the_provider_takes_fewer_at_once_than_we_think() {
+    for limit in [50, 60] {
+        Measured::begin(testing::sqlite().await, Some(limit)).await.hardly_more().await;
+    }
+}
