@@ -2,7 +2,7 @@
 
 mod cases;
 mod leases;
-mod print;
+pub mod print;
 mod watch;
 
 use std::path::Path;
@@ -82,6 +82,7 @@ pub async fn run(ask: Ask) -> Result<ExitCode, Failure> {
         Ask::List(args) => cases::list(args).await,
         Ask::Watch(args) => watch::watch(args).await,
         Ask::Leases(args) => leases::leases(args).await,
+        Ask::Provider(args) => leases::provider(args).await,
         Ask::Drain(args) => leases::drain(args).await,
         Ask::Release(args) => leases::release(args).await,
         Ask::Incidents(args) => leases::incidents(args).await,

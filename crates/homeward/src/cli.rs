@@ -3,6 +3,7 @@
 #[cfg(feature = "demo")]
 mod demo;
 mod serve;
+mod setup;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::compose::Role;
 #[cfg(feature = "demo")]
 pub use demo::{Demo, Far, SimulatorArgs, Story};
 pub use serve::{KeysCommand, Migrate, MigrateWhat, Serve};
+pub use setup::{CheckCommand, CheckProvider, Crosscheck, KeyArgs, SetupAtlassian, SetupCommand};
 
 /// Recovers a lost second factor, and makes sure that the account is put back.
 #[derive(Debug, Parser)]
@@ -28,7 +30,7 @@ const EXIT_CODES: &str = "Exit codes:
   0   done
   1   a fault of Homeward's own
   2   the command line makes no sense
-  3   refused: the message says why and what to do
+  3   refused, or a check found something: the message says why and what to do
   4   something does not answer; the same command can succeed later
   5   no such thing
   6   not known, or not allowed
@@ -53,6 +55,14 @@ pub enum Command {
     /// Run the simulated organisation by itself.
     #[cfg(feature = "demo")]
     Simulator(SimulatorArgs),
+    /// Walk through a provider's organisation, keys and policies, and write the configuration.
+    #[command(subcommand)]
+    Setup(SetupCommand),
+    /// Try out what is configured, without changing anything.
+    #[command(subcommand)]
+    Check(CheckCommand),
+    /// Compare a managed-accounts export with what the provider says now.
+    Crosscheck(Crosscheck),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -90,6 +100,8 @@ pub enum Ask {
     Watch(One),
     /// List leases, or show one.
     Leases(Leases),
+    /// How the provider is, as far as lends and returns have shown.
+    Provider(AuditArgs),
     /// No new lends, returns go on: the emergency stop.
     Drain(Drain),
     /// Release a lease for ever; needs two operators.

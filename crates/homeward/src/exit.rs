@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 /// Refused: the message says why and what to do.
 pub const REFUSED: u8 = 3;
 /// Something does not answer.
-const UNREACHABLE: u8 = 4;
+pub const UNREACHABLE: u8 = 4;
 /// No such thing.
 const NOT_FOUND: u8 = 5;
 /// Not known, or not allowed.

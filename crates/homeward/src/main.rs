@@ -1,8 +1,10 @@
 //! The one binary: command line, `up`, `serve`, `demo`, `simulator`.
 
 mod call;
+mod check;
 mod cli;
 mod compose;
+mod crosscheck;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
@@ -11,6 +13,7 @@ mod migrate;
 mod probes;
 mod serve;
 mod settings;
+mod setup;
 #[cfg(feature = "demo")]
 mod simulate;
 mod stop;
@@ -47,6 +50,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
     match command {
         Command::Config(command) => done(settings::command(&command)),
+        Command::Setup(command) => runtime()?.block_on(setup::run(command)),
+        Command::Check(command) => runtime()?.block_on(check::run(command)),
+        Command::Crosscheck(args) => runtime()?.block_on(crosscheck::run(args)),
         Command::Token(args) => done(token::make(&args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => runtime()?.block_on(demo::run(args)),

@@ -17,7 +17,7 @@ use homeward_types::{Organisation, OrganisationId};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use organisation::{KeyDetails, OrganisationSettings, ProviderSettings};
+pub use organisation::{KeyDetail, KeyDetails, OrganisationSettings, ProviderSettings};
 pub use services::{Grants, Services};
 pub use storage::Storage;
 

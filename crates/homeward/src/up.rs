@@ -13,11 +13,13 @@ use homeward_chassis::shutdown::Shutdown;
 use homeward_chassis::{boundary, telemetry};
 use homeward_console::Console;
 use homeward_messaging::{Broker, MemoryBroker, topology};
+use homeward_provider::Duty;
 use homeward_store::Database;
 use homeward_types::{Clock, SystemClock};
 
 pub use doors::Doors;
 
+use crate::check;
 use crate::cli;
 use crate::compose::{self, Ground, HUB, Peers, Role, Service};
 use crate::exit::Failure;
@@ -44,6 +46,7 @@ pub async fn run(args: &cli::Settings) -> Result<(), Failure> {
     let doors = Doors::open(&settings.listen).await?;
     let system = System::start_with(&settings, doors, Some(guard.page())).await?;
     system.shutdown.on_signals().context("listening for signals")?;
+    check::beside_the_start(&settings, &[Duty::Recovery, Duty::Patrol], &system.shutdown);
     println!("homeward is up: gRPC on {}, console on http://{}", system.grpc, system.console);
     system.shutdown.cancelled().await;
     let ended = system.shutdown.finish(GRACE).await.context("stopping");

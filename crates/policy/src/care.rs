@@ -5,6 +5,7 @@ use std::sync::Arc;
 use homeward_chassis::boundary;
 use homeward_provider::{AccountToken, ErrorClass, Holder, Priority, ProviderError, Reset as ProviderReset};
 use homeward_store::{StoreError, transaction};
+use homeward_types::limits::after;
 use homeward_types::{Email, Factor, ResetMethod, Timestamp};
 
 use crate::lease::store::{self as leases, Kept};
@@ -27,6 +28,8 @@ pub enum Reset {
         page: String,
         /// What to do there.
         how: String,
+        /// When the read began that still shows the factor although a person said that it is gone.
+        contradicted_at: Option<Timestamp>,
     },
 }
 
@@ -61,11 +64,12 @@ impl Care {
         Self { ledger, sites }
     }
 
-    /// Removes the account's old factor, only while it is seen out. `None` if the provider does not answer: ask again.
+    /// Removes the account's old factor, only while it is seen out. `None` if the provider does not answer, or if it is too early
+    /// to tell whether what a person said at `confirmed_at` is so: ask again.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn reset(&self, subject: &Subject) -> Result<Option<Reset>, StoreError> {
+    pub async fn reset(&self, subject: &Subject, confirmed_at: Option<Timestamp>) -> Result<Option<Reset>, StoreError> {
         let Some(site) = self.sites.get(&subject.organisation) else { return Ok(None) };
         let kept = leases::kept(self.ledger.db(), subject.lease).await?;
         let out = kept.as_ref().is_some_and(|kept| kept.lease.state == State::Active && kept.lease.account == subject.account);
@@ -77,6 +81,14 @@ impl Care {
         if reading.as_ref().is_some_and(|reading| reading.factor == Factor::Absent) {
             return Ok(Some(if kept.reset_at.is_some() { Reset::Done } else { Reset::AlreadyAbsent }));
         }
+        let enrolled_at = reading.as_ref().filter(|reading| reading.factor == Factor::Enrolled).map(|reading| reading.begun_at);
+        let lag = site.organisation().limits.factor_lag;
+        let contradicted_at = match (confirmed_at, enrolled_at) {
+            // A read may be behind by the lag: until then it says nothing against a person's word.
+            (Some(confirmed), Some(read)) if read < after(confirmed, lag) => return Ok(None),
+            (Some(_), read) => read,
+            (None, _) => None,
+        };
         let email = reading.and_then(|reading| reading.record).and_then(|record| record.email);
         let email = match email {
             Some(email) => email,
@@ -86,7 +98,7 @@ impl Care {
             },
         };
         match site.provider().capabilities().reset {
-            ResetMethod::Person => Ok(Some(person(site, subject, &email))),
+            ResetMethod::Person => Ok(Some(person(site, subject, &email, contradicted_at))),
             ResetMethod::Api if kept.reset_at.is_some() => Ok(Some(Reset::Done)),
             ResetMethod::Api => self.reset_once(site, subject, &email).await,
         }
@@ -114,7 +126,7 @@ impl Care {
         );
         match answer {
             Ok(ProviderReset::Done) => Ok(Some(Reset::Done)),
-            Ok(ProviderReset::Person(_)) => Ok(Some(person(site, subject, email))),
+            Ok(ProviderReset::Person(_)) => Ok(Some(person(site, subject, email, None))),
             Err(error) if error.proves_not_taken() => {
                 tracing::warn!(%error, lease = %subject.lease, "the factor was not reset; it is asked again");
                 transaction!(self.ledger.db(), "lease.mark_reset", async |tx| -> Result<bool, StoreError> {
@@ -127,6 +139,7 @@ impl Care {
                 how: format!(
                     "Whether the old factor was removed is not known ({error}). Look at the account; if it is still there, remove it by hand."
                 ),
+                contradicted_at: None,
             })),
         }
     }
@@ -214,12 +227,13 @@ impl Care {
     }
 }
 
-fn person(site: &Site, subject: &Subject, email: &Email) -> Reset {
+fn person(site: &Site, subject: &Subject, email: &Email, contradicted_at: Option<Timestamp>) -> Reset {
     match site.provider().reset_instruction(&subject.account, email) {
-        Some(instruction) => Reset::PersonNeeded { page: instruction.page.to_string(), how: instruction.how },
+        Some(instruction) => Reset::PersonNeeded { page: instruction.page.to_string(), how: instruction.how, contradicted_at },
         None => Reset::PersonNeeded {
             page: String::new(),
             how: "Remove the account's second factor on the provider's own page.".into(),
+            contradicted_at,
         },
     }
 }

@@ -5,8 +5,9 @@ pub mod store;
 use homeward_messaging::NewMessage;
 use homeward_types::{AccountId, Email, IncidentId, LeaseId, OrganisationId, PolicyId, Timestamp};
 
-use crate::lease::{Alarm, Lease};
+use crate::lease::{Alarm, Lease, Subject};
 
+mod provider;
 pub mod wire;
 
 /// A matter for a person.
@@ -121,6 +122,33 @@ impl Incident {
             next_action: next,
             safe_action: "compare both accounts' policies at the provider; no lend is sent to this address meanwhile".into(),
             ..Self::about(lease, id, "unexpected_holder")
+        }
+    }
+
+    /// A person said that the factor is gone, and a read that is not behind shows it.
+    pub fn reset_contradicted(
+        id: IncidentId,
+        subject: &Subject,
+        confirmed_at: Timestamp,
+        read_at: Timestamp,
+        page: &str,
+    ) -> Self {
+        let (account, lease) = (&subject.account, subject.lease);
+        Self {
+            id,
+            organisation: subject.organisation.clone(),
+            account: Some(account.clone()),
+            lease: Some(lease),
+            kind: "reset_contradicted",
+            matter: format!("reset_contradicted:{lease}:{}", confirmed_at.timestamp_micros()),
+            sentence: format!(
+                "at {} somebody said that the old factor of account {account} was removed, and a read begun at {} still shows it",
+                confirmed_at.to_rfc3339(),
+                read_at.to_rfc3339()
+            ),
+            next_action: "it is read again and again; without a removal the account comes home when its time is over".into(),
+            next_at: None,
+            safe_action: format!("open {page} again: is it the right account, and is its two-step verification off?"),
         }
     }
 

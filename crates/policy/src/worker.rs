@@ -6,6 +6,7 @@ mod contain;
 mod count;
 mod gather;
 mod holders;
+mod judge;
 mod keeper;
 mod reader;
 mod sender;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use homeward_proto::policy::v1::{
-    GetLeaseRequest, GetLeaseResponse, Lease, LeaseState, ListLeasesRequest, ListLeasesResponse, ReleaseLeaseRequest,
-    ReturnLeaseRequest, ReturnLeasesRequest, SetDrainRequest,
+    GetExposureRequest, GetExposureResponse, GetLeaseRequest, GetLeaseResponse, Lease, LeaseState, ListLeasesRequest,
+    ListLeasesResponse, ReleaseLeaseRequest, ReturnLeaseRequest, ReturnLeasesRequest, SetDrainRequest,
 };
 use homeward_proto::recovery::v1::{ListIncidentsRequest, VerifyAuditRequest};
 use homeward_proto::words::v1::LeaseEnd;
@@ -120,6 +120,36 @@ fn lease_text(response: &GetLeaseResponse) -> String {
         .map(|a| [a.kind.clone(), a.state.clone(), local_time(a.sent_at), or_dash(&a.task), a.detail.clone()])
         .collect();
     text + "\n" + &table(["ATTEMPT", "STATE", "SENT", "TASK", "DETAIL"], rows, "No attempts.")
+}
+
+/// What lends and returns have shown of the provider.
+pub async fn provider(args: AuditArgs) -> Result<ExitCode, Failure> {
+    let request = GetExposureRequest { organisation: args.at.organisation };
+    let response = Connection::open(&args.at.reach)?.policy().get_exposure(request).await?.into_inner();
+    Page(args.at.reach.output).print("homeward.policy.v1.GetExposureResponse", &response, provider_text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn provider_text(exposure: &GetExposureResponse) -> String {
+    let judged =
+        |text: &str| if text.is_empty() { "not judged yet: needs a first lend and return".to_owned() } else { text.to_owned() };
+    let answers = match exposure.unreachable_since {
+        None => "yes".to_owned(),
+        since @ Some(_) => format!("no, since {}", local_time(since)),
+    };
+    let versions = if exposure.versions_trusted { "trusted: one read can prove" } else { "not trusted: two reads must agree" };
+    format!(
+        "answers                      {answers}\nout now, overdue, cap        {}, {}, {}\nlends                        {}\n\
+         reading a move's task        {}\nversion at the first lend    {}\nversion at the first return  {}\n\
+         placements' versions         {versions}",
+        exposure.out_now,
+        exposure.overdue,
+        exposure.hard_cap,
+        if exposure.draining { "stopped by an operator" } else { "go on" },
+        judged(&exposure.task_read),
+        judged(&exposure.lend_version),
+        judged(&exposure.return_version),
+    )
 }
 
 pub async fn drain(args: Drain) -> Result<ExitCode, Failure> {

@@ -8,10 +8,12 @@ use homeward_chassis::health::Health;
 use homeward_chassis::rpc::{Identity, Server, Tls};
 use homeward_chassis::shutdown::Shutdown;
 use homeward_messaging::Broker;
+use homeward_provider::Duty;
 use homeward_store::{Database, StoreError};
 use homeward_types::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
+use crate::check;
 use crate::compose::{self, Ground, Peers, Role, Service};
 use crate::exit::Failure;
 use crate::probes;
@@ -41,6 +43,11 @@ pub async fn start(
     let server = service.add_to(server).follow(health.clone()).tls(&tls);
     let server = server.map_err(|error| Failure::Configuration(format!("services: {}", error_chain(&error))))?;
     service.spawn(shutdown);
+    match role {
+        Role::Policy => check::beside_the_start(settings, &[Duty::Recovery], shutdown),
+        Role::Patrol => check::beside_the_start(settings, &[Duty::Patrol], shutdown),
+        Role::Directory | Role::Recovery | Role::Notification | Role::Console => {}
+    }
     shutdown.spawn("grpc", server.serve_tcp(grpc, shutdown.token()));
     let checks = probes::checks(vec![(role, watched.unwrap_or(db))], ground.broker.clone());
     shutdown.run("health", health.clone().watch(checks, shutdown.token()));

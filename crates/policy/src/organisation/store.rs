@@ -4,7 +4,7 @@ use homeward_store::{Database, StoreError, Tx, on, on_tx, one_row};
 use homeward_types::{OrganisationId, Timestamp, VersionTrust};
 use sqlx::QueryBuilder;
 
-use super::OrganisationState;
+use super::{Judged, OrganisationState};
 use crate::lease::VersionShown;
 
 #[derive(Debug, sqlx::FromRow)]
@@ -157,4 +157,29 @@ pub async fn counted(tx: &mut Tx, organisation: &OrganisationId, accounts: u64, 
     on_tx!(tx, c => sqlx::query("UPDATE organisation_state SET accounts = $2, counted_at = $3 WHERE organisation = $1")
         .bind(organisation.as_str()).bind(accounts).bind(now).execute(c).await.map(drop))?;
     Ok(())
+}
+
+/// What the first moves showed of the organisation's provider.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn judged(db: &Database, organisation: &OrganisationId) -> Result<Judged, StoreError> {
+    type Row = (Option<String>, Option<String>, Option<String>);
+    let sql = "SELECT task_read, lend_version, return_version FROM organisation_state WHERE organisation = $1";
+    let row: Option<Row> = on!(db, pool => sqlx::query_as(sql).bind(organisation.as_str()).fetch_optional(pool).await)?;
+    let (task_read, lend_version, return_version) = row.unwrap_or_default();
+    Ok(Judged { task_read, lend_version, return_version })
+}
+
+/// Keeps what is new; what was judged before stays.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn judge(tx: &mut Tx, organisation: &OrganisationId, found: &Judged) -> Result<(), StoreError> {
+    let changed = on_tx!(tx, c => sqlx::query(
+        "UPDATE organisation_state SET task_read = COALESCE(task_read, $2), lend_version = COALESCE(lend_version, $3), \
+         return_version = COALESCE(return_version, $4) WHERE organisation = $1")
+        .bind(organisation.as_str()).bind(&found.task_read).bind(&found.lend_version).bind(&found.return_version)
+        .execute(c).await.map(|done| done.rows_affected()))?;
+    one_row(changed, "organisation")
 }

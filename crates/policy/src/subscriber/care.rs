@@ -5,13 +5,15 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use homeward_messaging::{HandleError, Handler, NewMessage, Received, Verdict};
 use homeward_proto::policy::v1;
+use homeward_proto::wire::moment_optional;
 use homeward_store::audit::{self, Entry};
 use homeward_store::{StoreError, transaction};
-use homeward_types::Timestamp;
+use homeward_types::{IncidentId, Timestamp};
 use serde_json::json;
 
 use super::{Poison, subject};
 use crate::care::{Care, Cleaned, Contained, Reset};
+use crate::incident::Incident;
 use crate::lease::{Event, Subject};
 use crate::ledger::{Happened, Ledger};
 
@@ -26,7 +28,7 @@ pub struct CareHandler {
 
 /// A command, decoded.
 enum Command {
-    Reset,
+    Reset { confirmed_at: Option<Timestamp> },
     Clean,
     Contain { contain: bool, reason: String },
 }
@@ -43,6 +45,7 @@ struct Done {
     message: NewMessage,
     entry: Entry,
     happened: Option<Happened>,
+    incident: Option<Incident>,
 }
 
 impl CareHandler {
@@ -57,7 +60,8 @@ impl CareHandler {
         let (command, lease, organisation, account) = match envelope.kind.as_str() {
             "policy.command.reset-factor.v1" => {
                 let wire: v1::ResetFactor = envelope.decode().map_err(poison)?;
-                (Command::Reset, wire.lease, wire.organisation, wire.account)
+                let confirmed_at = moment_optional("confirmed_at", wire.confirmed_at).map_err(|error| error.to_string())?;
+                (Command::Reset { confirmed_at }, wire.lease, wire.organisation, wire.account)
             }
             "policy.command.clean-window.v1" => {
                 let wire: v1::CleanWindow = envelope.decode().map_err(poison)?;
@@ -73,11 +77,24 @@ impl CareHandler {
         Ok(Order { command, subject, received: received.clone() })
     }
 
+    /// A person's word, and a read that speaks against it.
+    fn contradiction(&self, subject: &Subject, confirmed_at: Option<Timestamp>, reset: &Reset) -> Option<Incident> {
+        let Reset::PersonNeeded { contradicted_at: Some(read_at), page, .. } = reset else { return None };
+        let id = IncidentId::new(self.ledger.clock());
+        Some(Incident::reset_contradicted(id, subject, confirmed_at?, *read_at, page))
+    }
+
     /// `None` if the provider did not answer: the saga asks again.
     async fn carry_out(&self, order: Order) -> Result<Option<Done>, StoreError> {
         let now = self.ledger.now();
         Ok(match &order.command {
-            Command::Reset => self.care.reset(&order.subject).await?.map(|reset| reset_done(&order, reset, now)),
+            Command::Reset { confirmed_at } => match self.care.reset(&order.subject, *confirmed_at).await? {
+                Some(reset) => {
+                    let incident = self.contradiction(&order.subject, *confirmed_at, &reset);
+                    Some(Done { incident, ..reset_done(&order, reset, now) })
+                }
+                None => None,
+            },
             Command::Clean => self.care.clean(&order.subject).await?.map(|cleaned| clean_done(&order, cleaned, now)),
             Command::Contain { contain, reason } => {
                 let contained = self.care.contain(&order.subject, *contain, reason).await?;
@@ -100,6 +117,7 @@ impl Handler for CareHandler {
         }
         let happened: Vec<Happened> = done.iter().filter_map(|done| done.happened.clone()).collect();
         let entries: Vec<Entry> = done.iter().map(|done| done.entry.clone()).collect();
+        let incidents: Vec<Incident> = done.iter().filter_map(|done| done.incident.clone()).collect();
         let answers = Arc::new(done);
         let changes = transaction!(self.ledger.db(), "care.answer", async |tx| -> Result<_, StoreError> {
             let mut batch = self.ledger.outbox().batch();
@@ -108,7 +126,7 @@ impl Handler for CareHandler {
             }
             audit::record(tx, &entries).await?;
             batch.store(tx).await?;
-            let changes = self.ledger.apply(tx, &happened, Vec::new(), self.ledger.now()).await?;
+            let changes = self.ledger.apply(tx, &happened, incidents.clone(), self.ledger.now()).await?;
             Ok((batch, changes))
         })?;
         let (batch, changes) = changes;
@@ -139,7 +157,7 @@ fn done(
     let entry = Entry::new(now, &subject.organisation, envelope.sender.clone(), action, subject.lease.to_string())
         .detail(detail)
         .trace(order.received.trace().trace_id().map(ToOwned::to_owned));
-    Done { message, entry, happened: None }
+    Done { message, entry, happened: None, incident: None }
 }
 
 fn reset_done(order: &Order, reset: Reset, now: Timestamp) -> Done {
@@ -147,7 +165,7 @@ fn reset_done(order: &Order, reset: Reset, now: Timestamp) -> Done {
         Reset::Done => (v1::ResetResult::Done, String::new(), String::new()),
         Reset::AlreadyAbsent => (v1::ResetResult::AlreadyAbsent, String::new(), String::new()),
         Reset::NotOut => (v1::ResetResult::NotOut, String::new(), String::new()),
-        Reset::PersonNeeded { page, how } => (v1::ResetResult::PersonNeeded, page, how),
+        Reset::PersonNeeded { page, how, .. } => (v1::ResetResult::PersonNeeded, page, how),
     };
     let subject = &order.subject;
     let payload = v1::FactorReset {

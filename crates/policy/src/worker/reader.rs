@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, Written};
 use super::gather::Gathering;
-use super::{BATCH, FLIGHTS, FULL, LANDING, holders, land, rest};
+use super::{BATCH, FLIGHTS, FULL, LANDING, holders, judge, land, rest};
 use crate::bells::wait;
 use crate::lease::store::{self as leases, Kept, Sent};
 use crate::lease::{Event, Lease, LookKind, Place, Reading, State};
@@ -141,6 +141,7 @@ async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
         happened.extend(event.map(|event| Happened::by_policy(kept.lease.id, event)));
     }
     let outcomes = ledger.turn("lease.read", &happened).await?;
+    judge::first_moves(site, &outcomes).await?;
     follow_up(site, &due, &placements, &outcomes).await
 }
 

@@ -1,9 +1,12 @@
 //! What people and services may ask: facts, returns, releases, care.
 
+use std::time::Duration;
+
 use homeward_proto::policy::v1::{self, LeaseNews, LeaseState, ResetResult};
 use homeward_proto::words::v1 as words;
 use homeward_simulator::well_known::policy::{EVERYONE, RECOVERY};
 use homeward_simulator::{Drift, Status, well_known};
+use homeward_types::{Clock, Limits, SystemClock};
 
 use crate::stage::{ORGANISATION, Plan, on_both, until};
 
@@ -22,6 +25,17 @@ async fn facts_are_read_afresh_with_what_is_open() {
         assert_eq!((facts[1].factor(), &facts[1].open_lease), (words::Factor::Absent, &lease.to_string()));
         assert!(facts[1].free_at.is_some());
         assert!(facts[2].placement.is_none() && facts[2].factor() == words::Factor::Unknown);
+        assert!(facts[0].factor_elsewhere.is_empty() && facts[0].last_active.is_some());
+
+        let accounts = vec![well_known::SINGLE_SIGN_ON.id.to_owned()];
+        let request = v1::ReadFactsRequest { organisation: ORGANISATION.into(), accounts };
+        let facts = stage.rpc(0).read_facts(request).await.unwrap().into_inner().facts;
+        assert!(!facts[0].factor_elsewhere.is_empty(), "what its manager may not do shows where the factor lives");
+
+        let many: Vec<String> = (1..=6).map(|n| stage.stranded(n).id).collect();
+        let request = v1::ReadFactsRequest { organisation: ORGANISATION.into(), accounts: many };
+        let facts = stage.rpc(0).read_facts(request).await.unwrap().into_inner().facts;
+        assert!(facts.iter().all(|facts| facts.last_active.is_none()), "many are not asked about one by one");
     })
     .await;
 }
@@ -115,6 +129,7 @@ async fn a_factor_is_reset_by_a_person_and_only_while_the_account_is_out() {
             lease: lease.to_string(),
             organisation: ORGANISATION.into(),
             account: account.id.clone(),
+            confirmed_at: None,
         };
         let grant = stage.grant(&account);
         let lease = grant.lease;
@@ -130,6 +145,46 @@ async fn a_factor_is_reset_by_a_person_and_only_while_the_account_is_out() {
         stage.truth().drift(&account.id, Drift::Factor { enrolled: false, lost: false }).unwrap();
         stage.command("policy.command.reset-factor.v1", lease, &reset(lease)).await;
         until("it is absent", async || answers().last() == Some(&ResetResult::AlreadyAbsent)).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_persons_word_that_a_later_read_contradicts_is_an_incident_and_an_early_read_says_nothing() {
+    let plan = || {
+        let limits = Limits { factor_lag: Duration::from_secs(2), ..Plan::default().limits };
+        Plan { limits, ..Plan::default() }
+    };
+    on_both(plan, async |stage| {
+        let account = stage.truth().account(well_known::LOST_PHONE.id).unwrap();
+        let grant = stage.grant(&account);
+        let lease = grant.lease;
+        stage.lend_by(&grant).await;
+        stage.audience.news(lease, LeaseNews::Lent).await;
+        let clicked = SystemClock.now();
+        let reset = v1::ResetFactor {
+            lease: lease.to_string(),
+            organisation: ORGANISATION.into(),
+            account: account.id.clone(),
+            confirmed_at: Some(homeward_proto::wire::timestamp(clicked)),
+        };
+        let answered = || stage.audience.heard(|heard| heard.resets.len());
+        stage.command("policy.command.reset-factor.v1", lease, &reset).await;
+        if SystemClock.now() - clicked < chrono::TimeDelta::seconds(2) {
+            assert_eq!(answered(), 0, "too early to tell: no answer, so that it is asked again");
+        }
+        until("a read that is not behind may speak", async || {
+            stage.command("policy.command.reset-factor.v1", lease, &reset).await;
+            answered() > 0
+        })
+        .await;
+        let incident = stage.audience.incident("reset_contradicted").await;
+        assert_eq!((incident.lease.as_str(), incident.account.as_str()), (lease.to_string().as_str(), account.id.as_str()));
+        assert!(incident.safe_action.contains("http"), "{incident:?}");
+        let told = stage.audience.heard(|heard| heard.incidents.iter().filter(|i| i.kind == "reset_contradicted").count());
+        assert_eq!(told, 1);
+        let first = stage.audience.heard(|heard| heard.resets[0].result());
+        assert_eq!(first, ResetResult::PersonNeeded);
     })
     .await;
 }

@@ -91,10 +91,14 @@ impl AtlassianProvider {
         let setting = key.setting();
         Expiry::Unknown {
             why: match told {
-                None => format!("set {setting}_expires to the day that its page showed, or {setting}_label to its name there"),
-                Some(Err(error)) => format!("the list of keys could not be read ({error}); set {setting}_expires"),
-                Some(Ok(Err(why))) => format!("{why}; set {setting}_expires"),
-                Some(Ok(Ok(_))) => format!("the list of keys does not say when it ends; set {setting}_expires"),
+                None => {
+                    format!("set expires of {setting} in key_details to the day that its page showed, or label to its name there")
+                }
+                Some(Err(error)) => {
+                    format!("the list of keys could not be read ({error}); set expires of {setting} in key_details")
+                }
+                Some(Ok(Err(why))) => format!("{why}; set expires of {setting} in key_details"),
+                Some(Ok(Ok(_))) => format!("the list of keys does not say when it ends; set expires of {setting} in key_details"),
             },
         }
     }

@@ -51,7 +51,7 @@ async fn a_key_without_scopes_reads_everything_and_writes_nothing_while_it_is_te
     assert!(test.missing().is_empty() && test.refused().next().is_none());
     assert_eq!((test.may(MOVE), test.may(DISABLE)), (May::Probably, May::Yes));
     assert_eq!(writes(&simulator), 0);
-    assert!(matches!(&test.keys[0].expiry, Expiry::Unknown { why } if why.contains("api_key_expires")));
+    assert!(matches!(&test.keys[0].expiry, Expiry::Unknown { why } if why.contains("key_details")));
     assert!(serde_json::to_string(&test).is_ok_and(|json| !json.contains(well_known::key::UNSCOPED)));
 }
 

@@ -168,6 +168,7 @@ fn reset(change: &Change) -> NewMessage {
         lease: change.id.to_string(),
         organisation: data.organisation.to_string(),
         account: data.account.to_string(),
+        confirmed_at: data.reset_confirmed_at.map(timestamp),
     };
     of(change, RESET, "reset", &payload)
 }

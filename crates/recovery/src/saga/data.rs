@@ -38,6 +38,9 @@ pub struct Data {
     /// How far the removal of the old factor is.
     #[serde(default, skip_serializing_if = "Reset::is_unanswered")]
     pub reset: Reset,
+    /// When a person said that the old factor is gone, until it is known whether it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_confirmed_at: Option<Timestamp>,
     /// Where a person must remove the old factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_page: Option<String>,
@@ -155,6 +158,7 @@ impl Data {
             granted_at: None,
             lease: None,
             reset: Reset::default(),
+            reset_confirmed_at: None,
             reset_page: None,
             absent_at: None,
             invitation: None,

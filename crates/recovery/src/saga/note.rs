@@ -16,7 +16,7 @@ pub(super) fn note(data: &mut Data, input: &Input, now: Timestamp) -> Noted {
         Input::Cancelled { by, .. } => leave(data, Leave::Cancelled(by.clone())),
         Input::ReturnNow { .. } if data.granted_at.is_none() => Noted::Old,
         Input::ReturnNow { by, .. } => leave(data, Leave::ReturnNow(by.clone())),
-        Input::ResetConfirmed { .. } => reset_confirmed(data),
+        Input::ResetConfirmed { .. } => reset_confirmed(data, now),
         Input::Repudiated => once(&mut data.repudiated_at, now),
         // A place that comes too late was given back; one that comes too early is told again when it is asked for.
         Input::SlotTaken if data.failure.is_some() || !data.is_proved() || !data.is_approved() => Noted::Old,
@@ -109,6 +109,7 @@ fn reset_answered(data: &mut Data, answer: &ResetAnswer) -> Noted {
             Noted::AskAgain
         }
         (ResetAnswer::PersonNeeded { .. }, Reset::Confirmed) => {
+            data.reset_confirmed_at = None;
             data.reset = Reset::PersonTold;
             Noted::New
         }
@@ -116,13 +117,16 @@ fn reset_answered(data: &mut Data, answer: &ResetAnswer) -> Noted {
 }
 
 /// A word only asks for a read, so it asks each time that somebody gives it before the answer is known.
-fn reset_confirmed(data: &mut Data) -> Noted {
+fn reset_confirmed(data: &mut Data, now: Timestamp) -> Noted {
     if !data.was_out() || data.absent_at.is_some() || data.is_leaving() {
         return Noted::Old;
     }
     match data.reset {
         Reset::Done => {}
-        Reset::Unanswered | Reset::PersonNeeded | Reset::PersonTold | Reset::Confirmed => data.reset = Reset::Confirmed,
+        Reset::Unanswered | Reset::PersonNeeded | Reset::PersonTold | Reset::Confirmed => {
+            data.reset_confirmed_at.get_or_insert(now);
+            data.reset = Reset::Confirmed;
+        }
     }
     Noted::AskAgain
 }

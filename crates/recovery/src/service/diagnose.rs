@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use homeward_chassis::rpc::Refused;
 use homeward_proto::recovery::v1::{DiagnoseRequest, DiagnoseResponse};
+use homeward_types::diagnosis::KnownAccount;
 use homeward_types::limits::after;
 use homeward_types::{AccountId, Diagnosis, Factor, Facts, Organisation, Timestamp, diagnose as decide};
 
 use super::{organisation, words};
 use crate::case::History;
 use crate::case::store;
-use crate::others::{Found, FreshFacts};
+use crate::others::{Found, Fresh, FreshFacts};
 use crate::parts::Shared;
 
 /// Requests for an account within this time count as recent.
@@ -66,6 +67,16 @@ fn the_one(found: &Found) -> Option<&AccountId> {
     }
 }
 
+/// What directory knows, with what policy's fresh read says besides.
+fn with_news(known: KnownAccount, read: Option<&Fresh>) -> KnownAccount {
+    let Some(read) = read else { return known };
+    KnownAccount {
+        synced_from: known.synced_from.or_else(|| read.factor_elsewhere.clone()),
+        last_active: known.last_active.max(read.last_active),
+        ..known
+    }
+}
+
 fn one(
     organisation: &Organisation,
     query: String,
@@ -79,7 +90,7 @@ fn one(
     let history = account.and_then(|account| history.get(account.as_str())).copied().unwrap_or_default();
     let facts = Facts {
         query,
-        matches: found.matches.clone(),
+        matches: found.matches.iter().cloned().map(|known| with_news(known, read)).collect(),
         closest: found.closest.clone(),
         placement: read.and_then(|read| read.placement.clone()),
         factor: read.map_or(Factor::Unknown, |read| read.factor),

@@ -20,6 +20,7 @@ use crate::ledger::{Happened, Ledger, POLICY};
 use crate::site::Site;
 use crate::worker::REST;
 use crate::worker::answers::{self, Written};
+use crate::worker::way::{Way, way};
 
 /// A batch that this worker holds under one claim.
 pub(super) struct Flight {
@@ -27,16 +28,6 @@ pub(super) struct Flight {
     kind: Kind,
     token: Uuid,
     batch: Vec<Candidate>,
-}
-
-/// What the read of the addresses says to do with an attempt.
-enum Way {
-    /// To be marked and written.
-    Write(Marking),
-    /// Not now: it was not read, or it stands in another protecting policy. Reads decide what that means.
-    Later,
-    /// Not at all: the account is not where the lease knows it, or accounts are lent elsewhere by now.
-    GiveUp,
 }
 
 impl Flight {
@@ -69,7 +60,7 @@ impl Flight {
         let mut markings = Vec::new();
         let (mut later, mut happened) = (Vec::new(), Vec::new());
         for candidate in &self.batch {
-            match self.way(candidate, placements.get(&candidate.account)) {
+            match way(self.kind, candidate, placements.get(&candidate.account), self.site.organisation()) {
                 Way::Write(marking) => markings.push(marking),
                 Way::Later => later.push(candidate),
                 Way::GiveUp => happened.push(self.give_up(candidate)),
@@ -106,26 +97,6 @@ impl Flight {
                 None
             }
         }
-    }
-
-    fn way(&self, candidate: &Candidate, placement: Option<&Placement>) -> Way {
-        let organisation = self.site.organisation();
-        let Some(placement) = placement else { return Way::Later };
-        let (Some(address), Some(policy)) = (&placement.email, &placement.policy) else { return Way::Later };
-        let to = match self.kind {
-            Kind::Lend if *policy != candidate.home || candidate.recovery_policy != organisation.recovery_policy => {
-                return Way::GiveUp;
-            }
-            Kind::Lend => &candidate.recovery_policy,
-            Kind::Return if *policy != candidate.home && organisation.protects(policy) => return Way::Later,
-            Kind::Return => &candidate.home,
-        };
-        Way::Write(Marking {
-            lease: candidate.lease,
-            number: candidate.number,
-            address: address.clone(),
-            destination: to.clone(),
-        })
     }
 
     fn give_up(&self, candidate: &Candidate) -> Happened {
@@ -218,9 +189,12 @@ impl Flight {
         let patience = self.site.organisation().limits.claim;
         let answers: Vec<MoveAnswer> = boundary!(
             "provider",
-            self.kind.name(),
+            format_args!("{}-move", self.kind.name()),
             tokio::time::timeout(patience, self.site.provider().move_accounts(moving)).await.unwrap_or_default()
         );
+        if let Some(error) = answers.iter().find_map(|answer| answer.answer.as_ref().err()) {
+            self.site.heard_of_key(error).await;
+        }
         answers::happened(&self.site, self.kind, &order.written, &answers, self.ledger().now())
     }
 

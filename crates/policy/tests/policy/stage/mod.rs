@@ -14,7 +14,11 @@ use homeward_chassis::rpc::memory::Hub;
 use homeward_chassis::rpc::{Client, Server};
 use homeward_chassis::shutdown::Shutdown;
 use homeward_chassis::telemetry::TraceContext;
-use homeward_messaging::{Broker, Envelope, MemoryBroker, topology};
+use homeward_messaging::testing::Vhost;
+use homeward_messaging::{Broker, Envelope, MemoryBroker, Outbox, topology};
+use homeward_policy::ledger::Ledger;
+use homeward_policy::opening_log::OpeningLog;
+use homeward_policy::site::Site;
 use homeward_policy::{Parts, Policy};
 use homeward_proto::policy::v1;
 use homeward_proto::policy::v1::policy_service_client::PolicyServiceClient;
@@ -59,7 +63,8 @@ pub struct Stage {
     pub recovery: Recovery,
     pub organisation: Organisation,
     pub folder: tempfile::TempDir,
-    broker_db: TestDatabase,
+    /// What the broker stands on, kept to the end.
+    _remains: Box<dyn Send + Sync>,
     broker: Arc<dyn Broker>,
     timeout: Duration,
     hub: Hub,
@@ -79,11 +84,24 @@ pub async fn on_both<F: Future<Output = ()>>(plan: impl Fn() -> Plan, play: impl
 
 impl Stage {
     pub async fn set(db: TestDatabase, plan: Plan) -> Self {
-        let simulator = Simulator::start(plan.simulator).await.unwrap();
         let broker_db = testing::sqlite().await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let broker = MemoryBroker::open(topology::QUEUES, broker_db.clone(), clock).await.unwrap();
-        let broker: Arc<dyn Broker> = Arc::new(broker);
+        Self::set_on(db, plan, Arc::new(broker), Box::new(broker_db)).await
+    }
+
+    /// A stage for several processes: on PostgreSQL with RabbitMQ between them.
+    pub async fn set_for_several(db: TestDatabase, plan: Plan) -> Self {
+        if !db.is_postgres() {
+            return Self::set(db, plan).await;
+        }
+        let vhost = Vhost::make();
+        let broker = vhost.broker(topology::QUEUES);
+        Self::set_on(db, plan, broker, Box::new(vhost)).await
+    }
+
+    async fn set_on(db: TestDatabase, plan: Plan, broker: Arc<dyn Broker>, remains: Box<dyn Send + Sync>) -> Self {
+        let simulator = Simulator::start(plan.simulator).await.unwrap();
         let operators = [Bearer::generate().unwrap(), Bearer::generate().unwrap()];
         let config = ["olga", "otto"].into_iter().zip(&operators).map(|(id, token)| operator(id, token)).collect::<Vec<_>>();
         let persons = Arc::new(Persons::from_config(&config).unwrap());
@@ -94,7 +112,7 @@ impl Stage {
             recovery: Recovery::new(),
             organisation: organisation(plan.limits),
             folder: tempfile::tempdir().unwrap(),
-            broker_db,
+            _remains: remains,
             broker,
             timeout: plan.timeout,
             hub: Hub::new(),
@@ -139,6 +157,16 @@ impl Stage {
             ..AtlassianSettings::new(well_known::ORGANISATION, well_known::key::UNSCOPED.to_owned().into())
         };
         AtlassianProvider::new(settings, clock).unwrap()
+    }
+
+    /// The organisation as workers on this clock see it, on the same database and broker.
+    pub async fn site(&self, clock: Arc<dyn Clock>) -> Site {
+        let db = self.db.reopen().await;
+        let outbox = Outbox::new(db.clone(), self.broker.clone(), clock.clone(), homeward_policy::SERVICE);
+        let organisations = Arc::new(BTreeMap::from([(self.organisation.id.clone(), self.organisation.clone())]));
+        let log = OpeningLog::open(&self.folder.path().join("site.log")).unwrap();
+        let ledger = Ledger::new(db, outbox, clock.clone(), organisations, log);
+        Site::open(self.organisation.clone(), Arc::new(self.provider(clock)), ledger).await.unwrap()
     }
 
     /// Drops the newest process where it stands.
@@ -244,8 +272,6 @@ impl Drop for Stage {
         for process in &self.running {
             process.crash();
         }
-        // Keeps the broker's database to the end.
-        let _ = self.broker_db.address();
     }
 }
 

@@ -272,6 +272,8 @@ impl Rpc {
             open_lease: open.map(|lease| lease.lease.clone()).unwrap_or_default(),
             free_at: open.map(|_| now),
             released: false,
+            factor_elsewhere: String::new(),
+            last_active: None,
         }
     }
 }
@@ -305,6 +307,13 @@ impl PolicyService for Rpc {
         let open = self.0.leases.lock().unwrap().values().filter(|lease| lease.state() != wire::LeaseState::Closed).count();
         let out_now = i64::try_from(open).unwrap() + self.0.strays.load(Ordering::SeqCst);
         Ok(Response::new(wire::GetExposureResponse { out_now, ..wire::GetExposureResponse::default() }))
+    }
+
+    async fn compare_numbers(
+        &self,
+        _: Request<wire::CompareNumbersRequest>,
+    ) -> Result<Response<wire::CompareNumbersResponse>, Status> {
+        Ok(Response::new(wire::CompareNumbersResponse::default()))
     }
 
     async fn return_lease(&self, _: Request<wire::ReturnLeaseRequest>) -> Result<Response<wire::ReturnLeaseResponse>, Status> {
