@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -10,6 +11,9 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 
 use super::Client;
 use crate::config::{ConfigError, Mode, Secret};
+
+/// Whoever connects and says nothing is not waited for longer.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Where a service listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +134,7 @@ impl Listen {
 
 impl Tls {
     pub(super) fn for_server(&self) -> Result<ServerTlsConfig, PeerError> {
-        let tls = ServerTlsConfig::new().identity(identity(&self.certificate_file, &self.key)?);
+        let tls = ServerTlsConfig::new().timeout(HANDSHAKE).identity(identity(&self.certificate_file, &self.key)?);
         Ok(match &self.client_ca_file {
             Some(file) => {
                 let tls = tls.client_ca_root(Certificate::from_pem(read(file)?));

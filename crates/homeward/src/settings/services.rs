@@ -133,3 +133,33 @@ impl Grants {
         self.public_keys.push(BASE64_STANDARD.encode(public_key));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use homeward_chassis::config::{self, Overrides};
+
+    use super::*;
+
+    fn services(value: &str) -> Services {
+        config::load(None, &Overrides::from_pairs([("HOMEWARD__POLICY", value)])).unwrap()
+    }
+
+    #[test]
+    fn a_service_is_at_one_address_or_at_several() {
+        assert_eq!(services("https://policy:7443").addresses(Role::Policy), ["https://policy:7443"]);
+        let two = services(r#"["https://a:1", "https://b:2"]"#);
+        assert_eq!(two.addresses(Role::Policy), ["https://a:1", "https://b:2"]);
+        assert!(two.addresses(Role::Directory).is_empty());
+    }
+
+    #[test]
+    fn a_key_is_thirty_two_bytes_in_base64_and_there_is_one() {
+        let mut grants = Grants::default();
+        assert!(grants.keys().unwrap_err().to_string().contains("homeward keys grant"));
+        grants.accept(&[7; 32]);
+        grants.accept(&[8; 32]);
+        assert_eq!(grants.keys().unwrap(), [vec![7; 32], vec![8; 32]]);
+        grants.public_keys.push("short".into());
+        assert!(grants.keys().unwrap_err().to_string().contains("\"short\""));
+    }
+}

@@ -6,6 +6,7 @@ mod authority;
 mod callers;
 mod production;
 mod readiness;
+mod rotation;
 mod site;
 mod stopping;
 mod wire;

@@ -90,11 +90,16 @@ impl Site {
 
     /// As an administrator does it: recovery's key is asked of recovery, and told policy.
     fn tell_policy_of_recoverys_key(&mut self) {
-        let said = self.run("recovery", &["keys", "grant"]).output().unwrap();
+        let key = self.grant_key(&[]);
+        self.environment.insert("HOMEWARD__GRANTS__PUBLIC_KEYS".to_owned(), format!("[{key:?}]"));
+    }
+
+    /// The public half of recovery's key, as recovery prints it.
+    pub fn grant_key(&self, different: &[(&str, &str)]) -> String {
+        let said = self.run("recovery", &["keys", "grant"]).envs(different.iter().copied()).output().unwrap();
         let said = String::from_utf8(said.stdout).unwrap();
         let key = said.lines().find_map(|line| line.strip_prefix("public key")).expect("it prints the key");
-        let key = key.split_whitespace().next().unwrap();
-        self.environment.insert("HOMEWARD__GRANTS__PUBLIC_KEYS".to_owned(), format!("[{key:?}]"));
+        key.split_whitespace().next().unwrap().to_owned()
     }
 
     /// `homeward …` with the environment of a process of `role`.
