@@ -49,11 +49,17 @@ pub struct Cases {
 }
 
 /// Who asks.
+///
+/// # Panics
+/// Never: the name is well formed.
 pub fn requester() -> PersonId {
     "rita".parse().expect("well formed")
 }
 
 /// Who approves.
+///
+/// # Panics
+/// Never: the name is well formed.
 pub fn approver() -> PersonId {
     "anna".parse().expect("well formed")
 }

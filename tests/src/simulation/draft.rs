@@ -142,7 +142,7 @@ impl Draft {
             self.skew = micros(self.limits.read_lag) / 8;
         }
         let count = chance.index(2 * self.accounts) + if alone { 3 } else { 6 };
-        let beyond = if kinds.iter().any(|kind| kind.is_beyond()) { 1 } else { 0 };
+        let beyond = usize::from(kinds.iter().any(|kind| kind.is_beyond()));
         for nth in 0..count {
             // A run that may go beyond the limit does.
             let kind = if nth < beyond {

@@ -28,8 +28,10 @@ pub enum Path {
 
 /// Limits, and what is known of them.
 pub struct Limiter {
-    /// Calls of a path in a minute.
+    /// Calls in a minute: of each path, or of all together.
     pub per_minute: u32,
+    /// All paths share the limit.
+    pub shared: bool,
     /// Calls made, by path.
     pub made: BTreeMap<Path, u64>,
     /// Calls that were refused for the rate.
@@ -41,9 +43,10 @@ pub struct Limiter {
 
 impl Limiter {
     /// A limit that nobody has learned yet.
-    pub fn new(per_minute: u32) -> Self {
+    pub fn new(per_minute: u32, shared: bool) -> Self {
         Self {
             per_minute,
+            shared,
             made: BTreeMap::new(),
             refused: 0,
             begun: Instant::now(),
@@ -80,7 +83,8 @@ impl Limiter {
     /// budget makes of it.
     pub fn answer(&mut self, path: Path, now: Micros, answered: bool) -> Option<Micros> {
         let instant = self.instant(now);
-        let window = self.windows.entry(path).or_insert((now, 0));
+        let counted = if self.shared { Path::Move } else { path };
+        let window = self.windows.entry(counted).or_insert((now, 0));
         if now >= window.0 + WINDOW {
             *window = (now, 0);
         }

@@ -20,8 +20,10 @@ use crate::model::place::Versions;
 pub struct Order {
     /// Accounts that are out when it begins.
     pub accounts: usize,
-    /// Calls of each path that the provider takes in a minute.
+    /// Calls that the provider takes in a minute: of each path, or of all together.
     pub per_minute: u32,
+    /// All paths share the limit.
+    pub shared: bool,
     /// How the provider numbers placements.
     pub versions: Versions,
     /// How long it lasts.
@@ -91,7 +93,7 @@ pub fn play(order: Order) -> Report {
     lend_all(&mut world, order);
     let silence = world.agenda.now() + MS;
     world.provider.outages.push((silence, silence + order.lasts, true));
-    world.provider.limiter = Some(Limiter::new(order.per_minute));
+    world.provider.limiter = Some(Limiter::new(order.per_minute, order.shared));
     world.starts(0);
     while world.next(silence + HOUR) {}
     ask_and_lend(&mut world, order);
@@ -228,9 +230,10 @@ impl World {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Order { accounts, per_minute, versions, lasts } = self.order;
+        let Order { accounts, per_minute, shared, versions, lasts } = self.order;
+        let paths = if shared { "all paths together" } else { "each path" };
         writeln!(f, "{accounts} accounts out, {} of silence, versions {versions:?}", told(lasts))?;
-        writeln!(f, "  B = {}, R = {}, rate limit {per_minute} calls a minute on each path", self.batches.0, self.batches.1)?;
+        writeln!(f, "  B = {}, R = {}, rate limit {per_minute} calls a minute on {paths}", self.batches.0, self.batches.1)?;
         writeln!(f, "  the bound allows for {} calls: {}", self.calls, told(self.bound))?;
         let (moves, reads, refused) = self.made;
         writeln!(f, "  made since the first answer: {moves} moves, {reads} placement reads; {refused} refused for the rate")?;

@@ -222,16 +222,15 @@ impl World {
         }
     }
 
-    /// Rings a bell: the process that rings hears it at once, the others when they look by themselves.
+    /// Rings the bell of one of policy's loops, if there will be work for it: the process that rings hears it at once, the
+    /// others when they look by themselves.
     pub fn ring(&mut self, process: usize, which: Loop) {
+        let Some(work) = self.rows.next_work(which) else { return };
         let now = self.agenda.now();
-        for other in Service::of(process).processes() {
-            if *other == process {
-                self.wake(process, which, now + 1);
-            } else {
-                let later = self.chance.within(1, SECOND);
-                self.wake(*other, which, now + later);
-            }
+        for other in Service::Policy.processes() {
+            let from = if *other == process { now + 1 } else { now + self.chance.within(1, SECOND) };
+            let at = self.true_moment(*other, work).max(from);
+            self.wake(*other, which, at);
         }
     }
 }

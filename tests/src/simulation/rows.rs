@@ -7,6 +7,7 @@ use homeward_policy::lease::{Attempt, AttemptState, Kind, Lease, State};
 use homeward_types::{Email, LeaseId, MessageId, PlacementVersion, Timestamp, VersionTrust};
 use uuid::Uuid;
 
+use super::agenda::Loop;
 use super::broker::Parcel;
 use super::draft::Draft;
 use crate::model::place::Versions;
@@ -165,6 +166,17 @@ impl Rows {
         let left = from.first().is_some_and(|(at, _, _)| *at <= now);
         let later = (now, LeaseId::from_uuid(Uuid::max()), u32::MAX);
         (from.range(later..).next().map(|(at, _, _)| *at), left)
+    }
+
+    /// When there is work for a loop, if there is any to come.
+    pub fn next_work(&self, which: Loop) -> Option<Timestamp> {
+        match which {
+            Loop::Keeper => self.ticks.first().map(|(at, _)| *at),
+            Loop::Reader => self.reads.first().map(|(at, _)| *at),
+            Loop::Lends => self.lends.first().map(|(at, ..)| *at),
+            Loop::Returns => self.returns_from.first().map(|(at, ..)| *at),
+            Loop::Waiting | Loop::Timers | Loop::Rounds => None,
+        }
     }
 
     /// Whether lends are held back: an account has been out past its due time since before `since`.

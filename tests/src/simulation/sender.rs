@@ -115,7 +115,7 @@ impl World {
         let at = match std::mem::replace(&mut flight.leg, Leg::Read) {
             Leg::Read => Some(self.read_addresses(&mut flight)),
             Leg::Reading => self.addresses_read(&mut flight),
-            Leg::Write(marked) => self.write(&mut flight, marked),
+            Leg::Write(marked) => Some(self.write(&mut flight, marked)),
             Leg::Answered(happened) => {
                 self.answers_kept(&flight, happened);
                 None
@@ -239,7 +239,7 @@ impl World {
     }
 
     /// The clock once more, then the write: one order for each destination.
-    fn write(&mut self, flight: &mut Flight, marked: Vec<(Marking, Timestamp)>) -> Option<Micros> {
+    fn write(&mut self, flight: &mut Flight, marked: Vec<(Marking, Timestamp)>) -> Micros {
         let now = self.agenda.now();
         let since = flight.waits_since.unwrap_or(now);
         match self.admitted(Path::Move, flight.priority(), since, flight.waits_since.is_some()) {
@@ -247,9 +247,9 @@ impl World {
             Ok(Some(again)) => {
                 flight.waits_since = Some(since);
                 flight.leg = Leg::Write(marked);
-                return Some(again);
+                return again;
             }
-            Err(error) => return Some(self.not_written(flight, &marked, error)),
+            Err(error) => return self.not_written(flight, &marked, error),
         }
         flight.waits_since = None;
         let mut orders: BTreeMap<String, Vec<(Marking, Timestamp)>> = BTreeMap::new();
@@ -275,7 +275,7 @@ impl World {
             .into_iter()
             .map(|(id, number, answer)| (id, self.rows.by_id[&id].account, Event::AttemptAnswered { number, answer }));
         flight.leg = Leg::Answered(happened.collect());
-        Some(now + paused + longest)
+        now + paused + longest
     }
 
     /// There was no room for the write in time: nothing left, which proves that nothing happened.

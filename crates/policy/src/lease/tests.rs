@@ -2,6 +2,7 @@
 
 mod game;
 mod judged;
+mod patience;
 mod table;
 
 use std::time::Duration;
@@ -95,6 +96,12 @@ impl Case {
     #[expect(clippy::needless_pass_by_value, reason = "events are made in place: a reference would only be noise")]
     fn at(mut self, now: i64, event: Event) -> Self {
         self.apply(&event, at(now));
+        self
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "as above")]
+    fn at_moment(mut self, now: Timestamp, event: Event) -> Self {
+        self.apply(&event, now);
         self
     }
 
