@@ -214,6 +214,14 @@ impl Outbox {
         store::last_number(&self.0.db).await
     }
 
+    /// Numbers go on above `number`: what neighbours heard of this database before it was restored from a backup.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database refuses.
+    pub async fn go_on_above(&self, number: i64) -> Result<(), StoreError> {
+        store::go_on_above(&self.0.db, number).await
+    }
+
     /// How much is waiting, for metrics and readiness.
     ///
     /// # Errors

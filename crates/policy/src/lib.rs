@@ -16,12 +16,14 @@
 pub mod bells;
 pub mod care;
 pub mod incident;
+pub mod keys;
 pub mod lease;
 pub mod ledger;
 pub mod lend;
 pub mod meters;
 pub mod opening_log;
 pub mod organisation;
+pub mod restored;
 mod service;
 pub mod site;
 mod start;
@@ -55,7 +57,7 @@ use subscriber::{CareHandler, LendHandler, ReturnHandler};
 pub const SERVICE: &str = "policy";
 
 /// The tables that the service owns, besides those of messaging and the audit log.
-pub const TABLES: Migrations = migrations!("policy", ["0001_lease"]);
+pub const TABLES: Migrations = migrations!("policy", ["0001_lease", "0002_judged", "0003_restored"]);
 
 /// What policy is made from.
 pub struct Parts {
@@ -101,6 +103,7 @@ pub struct Policy {
     sites: Arc<Sites>,
     intake: Intake,
     chainer: Arc<Chainer>,
+    lost: Arc<Vec<opening_log::Line>>,
 }
 
 impl Policy {
@@ -121,13 +124,14 @@ impl Policy {
         let outbox = Outbox::new(db.clone(), broker.clone(), clock.clone(), SERVICE);
         let ledger = Ledger::new(db, outbox, clock, organisations, log);
         start::prepare(&ledger).await?;
+        let lost = Arc::new(restored::lost::look(&ledger).await?);
         let sites = Arc::new(start::sites(&ledger, providers).await?);
         let mut keys = GrantKeys::new();
         for key in &grant_keys {
             keys.add(key);
         }
         let intake = Intake::new(ledger.clone(), sites.clone(), Arc::new(keys));
-        Ok(Self { broker, ledger, sites, intake, chainer: Arc::new(chainer) })
+        Ok(Self { broker, ledger, sites, intake, chainer: Arc::new(chainer), lost })
     }
 
     /// The outbox, for metrics and for `homeward dead`.
@@ -146,13 +150,23 @@ impl Policy {
         shutdown.run("policy.outbox", async move { outbox.run(stop).await });
         let (chainer, stop) = (self.chainer.clone(), shutdown.token());
         shutdown.run("policy.audit", async move { chainer.run(stop).await });
-        self.listen(shutdown);
+        if self.lost.is_empty() {
+            self.listen(shutdown);
+        } else {
+            // A command about a lost lease would find no row, and leave a tombstone in its place.
+            let (policy, later, stop) = (self.clone(), shutdown.clone(), shutdown.token());
+            shutdown.run("policy.lost", async move {
+                restored::lost::bring_back(&policy.ledger, &policy.sites, &policy.lost, &stop).await;
+                policy.listen(&later);
+            });
+        }
         shutdown.run("policy.keeper", worker::keep_time(self.ledger.clone(), self.sites.clone(), shutdown.token()));
         for site in self.sites.values() {
             shutdown.run("policy.returns", worker::send_returns(site.clone(), shutdown.token()));
             shutdown.run("policy.lends", worker::send_lends(site.clone(), shutdown.token()));
             shutdown.run("policy.reader", worker::read_accounts(site.clone(), shutdown.token()));
             shutdown.run("policy.count", worker::count_accounts(site.clone(), shutdown.token()));
+            shutdown.run("policy.keys", keys::watch(site.clone(), shutdown.token()));
             if site.organisation().limits.contain_overdue {
                 shutdown.run("policy.contain", worker::contain_overdue(site.clone(), shutdown.token()));
             }

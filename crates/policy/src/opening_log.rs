@@ -4,8 +4,9 @@
 //! exist without it; a line whose row never came to be is harmless (a rebuild reads the account and finds it at home).
 //! Ends follow their commit; those that a crash left out are added at the next start.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
@@ -73,6 +74,15 @@ impl Line {
     }
 }
 
+/// What the file says when it is read through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Book {
+    /// Openings without an end, oldest first.
+    pub open: Vec<Line>,
+    /// Leases that are open in the database and ended by the file.
+    pub ended: usize,
+}
+
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -121,6 +131,17 @@ impl OpeningLog {
         Ok(Self { path: path.to_owned(), jobs, newest })
     }
 
+    /// Reads the whole file: openings without an end, and how many of the leases that are `open` in the database ended by it.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub async fn read_through(&self, open: HashSet<String>) -> Result<Book, LogError> {
+        let path = self.path.clone();
+        let failed = |source| LogError::File { doing: "reading", path: self.path.clone(), source };
+        let read = tokio::task::spawn_blocking(move || book(&path, &open)).await;
+        read.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
+    }
+
     /// When the newest thing in the file happened, as it was opened.
     pub fn newest(&self) -> Option<Timestamp> {
         self.newest
@@ -161,6 +182,23 @@ fn begin(file: &mut File) -> io::Result<Option<Timestamp>> {
         file.write_all(b"\n")?;
     }
     Ok(tail.split(|byte| *byte == b'\n').rev().find_map(|line| serde_json::from_slice::<Line>(line).ok()).map(|line| line.at))
+}
+
+fn book(path: &Path, open: &HashSet<String>) -> io::Result<Book> {
+    let (mut opened, mut ended): (HashMap<String, Line>, usize) = (HashMap::new(), 0);
+    for line in BufReader::new(File::open(path)?).lines() {
+        // Half a line that a crash left says nothing.
+        let Ok(line) = serde_json::from_str::<Line>(&line?) else { continue };
+        if line.end.is_none() {
+            opened.entry(line.lease.clone()).or_insert(line);
+        } else {
+            ended += usize::from(open.contains(&line.lease));
+            opened.remove(&line.lease);
+        }
+    }
+    let mut open: Vec<Line> = opened.into_values().collect();
+    open.sort_by(|a, b| a.lease.cmp(&b.lease));
+    Ok(Book { open, ended })
 }
 
 fn write(file: &mut File, queue: &mpsc::Receiver<Job>) {

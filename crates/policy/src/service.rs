@@ -1,5 +1,6 @@
 //! The gRPC service: questions about leases, and the safe direction.
 
+mod extra;
 mod many;
 mod release;
 
@@ -21,6 +22,7 @@ use crate::lease::{Asked, Event, Subject, Terms};
 use crate::ledger::{Happened, Ledger};
 use crate::lend::facts::FreshRead;
 use crate::organisation;
+use crate::restored::{self, Compared};
 use crate::site::{Site, Sites};
 
 /// Accounts of one question for facts.
@@ -84,7 +86,8 @@ impl PolicyRpc {
             return Ok(v1::ReadFactsResponse::default());
         }
         let who: Vec<Holder> = accounts.iter().map(|account| Holder { account: account.clone(), email: None }).collect();
-        let read = FreshRead::of(site.provider(), &who, Priority::Evidence).await;
+        let (read, extra) =
+            tokio::join!(FreshRead::of(site.provider(), &who, Priority::Evidence), extra::of(site.provider(), &accounts));
         site.heard(read.as_ref().err()).await;
         let silent = read.is_err();
         let read = read.unwrap_or_default();
@@ -99,6 +102,8 @@ impl PolicyRpc {
                 open_lease: lease.map(|open| open.lease.to_string()).unwrap_or_default(),
                 free_at: lease.map(|open| timestamp(open.due_at)),
                 released: released.contains(account.as_str()),
+                factor_elsewhere: extra.get(account).and_then(|extra| extra.factor_elsewhere.clone()).unwrap_or_default(),
+                last_active: extra.get(account).and_then(|extra| extra.last_active).map(timestamp),
             }
         };
         let state = organisation::store::read(self.ledger.db(), site.id()).await.map_err(|error| database(&error))?;
@@ -151,6 +156,7 @@ impl PolicyRpc {
         let now = self.ledger.now();
         let exposure = leases::exposure(self.ledger.db(), site.id(), now).await.map_err(|error| database(&error))?;
         let state = organisation::store::read(self.ledger.db(), site.id()).await.map_err(|error| database(&error))?;
+        let judged = organisation::store::judged(self.ledger.db(), site.id()).await.map_err(|error| database(&error))?;
         let cap = site.organisation().limits.hard_cap(state.accounts.unwrap_or(0));
         Ok(v1::GetExposureResponse {
             out_now: exposure.out_now,
@@ -159,6 +165,10 @@ impl PolicyRpc {
             hard_cap: i64::try_from(cap).unwrap_or(i64::MAX),
             draining: state.draining,
             unreachable_since: state.unreachable_since.map(timestamp),
+            versions_trusted: state.trust.trusted(),
+            task_read: judged.task_read.unwrap_or_default(),
+            lend_version: judged.lend_version.unwrap_or_default(),
+            return_version: judged.return_version.unwrap_or_default(),
         })
     }
 }
@@ -231,6 +241,19 @@ impl PolicyService for PolicyRpc {
         let caller = authenticate(&request)?;
         caller.require(Role::Operator)?;
         Ok(Response::new(self.drain(&caller, request.into_inner()).await?))
+    }
+
+    async fn compare_numbers(
+        &self,
+        request: Request<v1::CompareNumbersRequest>,
+    ) -> Result<Response<v1::CompareNumbersResponse>, Status> {
+        let caller = authenticate(&request)?;
+        caller.require(Role::Service)?;
+        let v1::CompareNumbersRequest { heard_of_policy, restored } = request.into_inner();
+        let compared = Compared { heard_of_policy, restored };
+        let compared = restored::compare(&self.ledger, caller.person().id.as_str(), compared).await;
+        let heard_of_caller = compared.map_err(|error| database(&error))?;
+        Ok(Response::new(v1::CompareNumbersResponse { heard_of_caller }))
     }
 
     async fn get_exposure(&self, request: Request<v1::GetExposureRequest>) -> Result<Response<v1::GetExposureResponse>, Status> {

@@ -8,7 +8,9 @@ use homeward_chassis::sized;
 use homeward_proto::directory::v1::directory_service_client::DirectoryServiceClient;
 use homeward_proto::directory::v1::{FindAccountsRequest, Finding, GetSyncRequest};
 use homeward_proto::policy::v1::policy_service_client::PolicyServiceClient;
-use homeward_proto::policy::v1::{AccountFacts, GetExposureRequest, GetLeaseRequest, Lease, ListLeasesRequest, ReadFactsRequest};
+use homeward_proto::policy::v1::{
+    AccountFacts, CompareNumbersRequest, GetExposureRequest, GetLeaseRequest, Lease, ListLeasesRequest, ReadFactsRequest,
+};
 use homeward_proto::wire::{WireError, moment, moment_optional, parse_optional};
 use homeward_proto::words::v1 as words;
 use homeward_types::diagnosis::{Candidate, KnownAccount, OpenLease};
@@ -51,6 +53,10 @@ pub struct Fresh {
     pub open_lease: Option<OpenLease>,
     /// Released by two persons.
     pub released: bool,
+    /// Where its factor lives instead, by what its manager may not do.
+    pub factor_elsewhere: Option<String>,
+    /// When it was last active.
+    pub last_active: Option<Timestamp>,
 }
 
 /// What policy read of several accounts.
@@ -139,6 +145,16 @@ impl Others {
         Ok(answer.into_inner().out_now)
     }
 
+    /// Compares outbox numbers with policy; the answer is the highest that policy heard of recovery.
+    ///
+    /// # Errors
+    /// What policy refused, or that it does not answer.
+    pub async fn compare_numbers(&self, heard_of_policy: i64, restored: bool) -> Result<i64, Refused> {
+        let request = CompareNumbersRequest { heard_of_policy, restored };
+        let answer = self.policy.clone().compare_numbers(request).await.map_err(|status| of("policy", &status))?;
+        Ok(answer.into_inner().heard_of_caller)
+    }
+
     /// Every open lease of the organisation, page by page.
     ///
     /// # Errors
@@ -225,7 +241,10 @@ fn fresh(facts: &AccountFacts) -> Result<(AccountId, Fresh), WireError> {
         .map(|lease| Ok(OpenLease { lease, free_at: moment("free_at", facts.free_at)? }))
         .transpose()?;
     let placement = facts.placement.as_ref().map(Placement::try_from).transpose()?;
-    Ok((account, Fresh { placement, factor: factor.into(), open_lease, released: facts.released }))
+    let factor_elsewhere = Some(facts.factor_elsewhere.clone()).filter(|words| !words.is_empty());
+    let last_active = moment_optional("last_active", facts.last_active)?;
+    let released = facts.released;
+    Ok((account, Fresh { placement, factor: factor.into(), open_lease, released, factor_elsewhere, last_active }))
 }
 
 fn known(lease: &Lease) -> Result<KnownLease, WireError> {

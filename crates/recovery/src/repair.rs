@@ -1,6 +1,8 @@
 //! Case repair: slowly compares cases with policy's leases, and mends either side's missed news. Counts slots anew, learns
 //! the exposure cap, asks again for accounts to be disabled.
 
+mod restored;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
@@ -80,7 +82,7 @@ impl Repair {
 
     /// One round over everything.
     pub(crate) async fn round(&self) -> Result<(), RepairError> {
-        let mut first = Ok(());
+        let mut first = self.compare_numbers().await;
         for organisation in self.shared.organisations.values() {
             // One organisation's provider or database row must not keep the others from being looked at.
             first = first.and(self.organisation(organisation).await);

@@ -13,6 +13,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "/homeward.directory.v1.DirectoryService/FindAccounts",
             "/homeward.directory.v1.DirectoryService/GetSync",
             "/homeward.policy.v1.PolicyService/ReadFacts",
+            "/homeward.policy.v1.PolicyService/CompareNumbers",
             "/homeward.policy.v1.PolicyService/GetExposure",
             "/homeward.policy.v1.PolicyService/GetLease",
             "/homeward.policy.v1.PolicyService/ListLeases",

@@ -76,6 +76,7 @@ async fn whenever_the_process_is_killed_everybody_comes_home_and_is_told() {
     let killed_in = began.elapsed();
     let letters = living.await.unwrap().unwrap_or_else(|error| panic!("{error:#}\n{}", system.last_words()));
     let desk = Desk::of(&system).unwrap().insisting();
+    verdict::everybody_is_home(&simulated, &before).await;
     verdict::nobody_is_left_behind(&desk, &simulated, &crowd, &letters, &before).await;
     verdict::nobody_was_out_without_a_lease(&simulated, &system.data.join("policy/leases.log")).await;
 
@@ -86,6 +87,10 @@ async fn whenever_the_process_is_killed_everybody_comes_home_and_is_told() {
         began.elapsed().as_secs_f64(),
         crowd.tally()
     );
+    let late = verdict::past_due(&simulated, &system.data.join("policy/leases.log")).await;
+    let longest = late.iter().max_by_key(|late| late.back - late.due);
+    let longest = longest.map_or_else(String::new, |late| format!(", {} by {}", late.account, late.back - late.due));
+    println!("{} accounts came home after they were due{longest}", late.len());
     println!("{}", aim.histogram());
     aim.check(kills >= ENOUGH, SWING);
 }

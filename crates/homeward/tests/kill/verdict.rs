@@ -58,6 +58,24 @@ pub async fn nobody_is_left_behind(
     }
 }
 
+/// Waits until nobody is out any more.
+pub async fn everybody_is_home(simulated: &Simulated, before: &[AccountTruth]) {
+    let home: HashMap<&str, &AccountTruth> = before.iter().map(|account| (account.id.as_str(), account)).collect();
+    let began = Instant::now();
+    loop {
+        let accounts = simulated.accounts().await.unwrap();
+        let out: Vec<&AccountTruth> = accounts
+            .iter()
+            .filter(|account| home.get(account.id.as_str()).is_some_and(|home| home.policy != account.policy))
+            .collect();
+        if out.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{} accounts stay out, for example {:?}", out.len(), out[0]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// A line of the append-only file outside the database.
 #[derive(Debug, Deserialize)]
 struct Line {
@@ -65,19 +83,21 @@ struct Line {
     what: String,
     lease: String,
     account: String,
+    due_at: Timestamp,
 }
 
 /// A lease as the lines tell it.
-struct Lease {
-    account: String,
-    opened: Timestamp,
-    closed: Option<Timestamp>,
+pub struct Lease {
+    pub account: String,
+    pub opened: Timestamp,
+    pub due_at: Timestamp,
+    pub closed: Option<Timestamp>,
 }
 
 /// Each stay in the recovery policy lies within a lease that was opened before it began and closed after it ended.
 pub async fn nobody_was_out_without_a_lease(simulated: &Simulated, leases: &Path) {
     let mut of_account: HashMap<String, Vec<Lease>> = HashMap::new();
-    for lease in read(leases).into_values() {
+    for lease in self::leases(leases).into_values() {
         of_account.entry(lease.account.clone()).or_default().push(lease);
     }
     let log = simulated.log(0).await.unwrap();
@@ -91,11 +111,13 @@ pub async fn nobody_was_out_without_a_lease(simulated: &Simulated, leases: &Path
     }
 }
 
-fn read(path: &Path) -> HashMap<String, Lease> {
+/// Every lease of the file, by its id.
+pub fn leases(path: &Path) -> HashMap<String, Lease> {
     let mut leases: HashMap<String, Lease> = HashMap::new();
     for line in std::fs::read_to_string(path).unwrap().lines() {
         let line: Line = serde_json::from_str(line).unwrap();
-        let lease = leases.entry(line.lease).or_insert(Lease { account: line.account, opened: line.at, closed: None });
+        let new = Lease { account: line.account, opened: line.at, due_at: line.due_at, closed: None };
+        let lease = leases.entry(line.lease).or_insert(new);
         match line.what.as_str() {
             // A line whose lease was not committed then is repeated; the first one counts.
             "opened" => lease.opened = lease.opened.min(line.at),
@@ -106,14 +128,37 @@ fn read(path: &Path) -> HashMap<String, Lease> {
     leases
 }
 
-struct Stay<'a> {
-    account: &'a str,
-    out: Timestamp,
-    back: Option<Timestamp>,
+/// Each account that was still out when its lease was due: by how much. A lease that policy opened by itself was due at once.
+pub async fn past_due(simulated: &Simulated, path: &Path) -> Vec<Late> {
+    let mut due: HashMap<String, Vec<Timestamp>> = HashMap::new();
+    for lease in leases(path).into_values() {
+        due.entry(lease.account).or_default().push(lease.due_at);
+    }
+    let log = simulated.log(0).await.unwrap();
+    let late = |stay: &Stay<'_>| {
+        let back = stay.back?;
+        let due = *due.get(stay.account)?.iter().filter(|due| **due >= stay.out).min()?;
+        (due < back).then(|| Late { account: stay.account.to_owned(), due, back })
+    };
+    stays(&log).iter().filter_map(late).collect()
+}
+
+/// An account that came home after its time.
+pub struct Late {
+    pub account: String,
+    pub due: Timestamp,
+    pub back: Timestamp,
+}
+
+/// A stay in the recovery policy.
+pub struct Stay<'a> {
+    pub account: &'a str,
+    pub out: Timestamp,
+    pub back: Option<Timestamp>,
 }
 
 /// When each account was in the recovery policy.
-fn stays(log: &[Effect]) -> Vec<Stay<'_>> {
+pub fn stays(log: &[Effect]) -> Vec<Stay<'_>> {
     let mut stays: Vec<Stay<'_>> = Vec::new();
     let mut open: HashMap<&str, usize> = HashMap::new();
     for effect in log.iter().filter(|effect| effect.fact == Fact::Policy) {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use homeward_store::{Database, StoreError, Tx, dialect, on, on_tx};
+use homeward_store::{Database, StoreError, Tx, dialect, on, on_tx, transaction};
 use homeward_types::{MessageId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -195,6 +195,23 @@ pub(super) async fn last_number(db: &Database) -> Result<i64, StoreError> {
         pg: "SELECT COALESCE(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'number')::regclass), 0)",
         lite: "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0)");
     Ok(on!(db, pool => sqlx::query_scalar(sql).fetch_one(pool).await)?)
+}
+
+/// The next number is above `number`.
+pub(super) async fn go_on_above(db: &Database, number: i64) -> Result<(), StoreError> {
+    transaction!(db, "outbox.go_on_above", async |tx| -> Result<(), StoreError> {
+        let sql = dialect!(tx,
+            pg: "SELECT setval(pg_get_serial_sequence('outbox', 'number')::regclass, \
+                 GREATEST($1, COALESCE(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'number')::regclass), 0), 1))",
+            lite: "UPDATE sqlite_sequence SET seq = MAX(seq, $1) WHERE name = 'outbox'");
+        let first = dialect!(tx,
+            pg: "SELECT $1 WHERE FALSE",
+            lite: "INSERT INTO sqlite_sequence (name, seq) SELECT 'outbox', $1 WHERE NOT EXISTS \
+                   (SELECT 1 FROM sqlite_sequence WHERE name = 'outbox')");
+        on_tx!(tx, c => sqlx::query(sql).bind(number).execute(c).await.map(drop))?;
+        on_tx!(tx, c => sqlx::query(first).bind(number).execute(c).await.map(drop))?;
+        Ok(())
+    })
 }
 
 /// How much is waiting.

@@ -417,6 +417,19 @@ async fn numbers_rise_for_ever() {
 }
 
 #[tokio::test]
+async fn after_a_restore_numbers_go_on_above_what_neighbours_heard() {
+    for db in databases().await {
+        let outbox = outbox(&db, &Scripted::new(), Arc::new(SystemClock), slow());
+        // Before the first number, and after some.
+        for (above, next) in [(100, 101), (50, 102), (1_000, 1_001)] {
+            outbox.go_on_above(above).await.unwrap();
+            drop(commit(&db, &outbox, &commands(1)).await);
+            assert_eq!(outbox.last_number().await.unwrap(), next, "above {above}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_highest_number_of_each_sender_is_kept() {
     for db in databases().await {
         let received = |sender: &str, number| Received {

@@ -245,5 +245,6 @@ silent! {
     list_leases(ListLeasesRequest) -> ListLeasesResponse;
     release_lease(ReleaseLeaseRequest) -> ReleaseLeaseResponse;
     set_drain(SetDrainRequest) -> SetDrainResponse;
+    compare_numbers(CompareNumbersRequest) -> CompareNumbersResponse;
     get_exposure(GetExposureRequest) -> GetExposureResponse;
 }

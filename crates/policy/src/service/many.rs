@@ -16,10 +16,21 @@ use crate::incident::Incident;
 use crate::lease::store::{self as leases, Kept};
 use crate::lease::{News, State};
 use crate::ledger::{Changes, Happened};
-use crate::organisation;
+use crate::{organisation, restored};
 
 /// Leases returned in one transaction.
 const BATCH: i64 = 100;
+
+/// How far an order about the drain got.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// As asked.
+    Done,
+    /// The first of two persons who must end it.
+    First,
+    /// The first person asked again.
+    SameAgain,
+}
 
 impl PolicyRpc {
     pub(super) async fn return_many(
@@ -65,16 +76,41 @@ impl PolicyRpc {
         let why = reason(caller, &request.reason)?;
         let by = caller.person().id.to_string();
         let now = self.ledger.now();
-        transaction!(self.ledger.db(), "organisation.drain", async |tx| -> Result<(), StoreError> {
-            organisation::store::drain(tx, &id, request.drain, &by, &why, now).await
+        let step = transaction!(self.ledger.db(), "organisation.drain", async |tx| -> Result<Step, StoreError> {
+            if !request.drain {
+                match restored::store::first_to_end(tx, &id).await? {
+                    Some(None) => {
+                        restored::store::keep_first(tx, &id, &by).await?;
+                        return Ok(Step::First);
+                    }
+                    Some(Some(first)) if first == by => return Ok(Step::SameAgain),
+                    Some(Some(_)) => restored::store::over(tx, &id).await?,
+                    None => {}
+                }
+            }
+            organisation::store::drain(tx, &id, request.drain, &by, &why, now).await?;
+            Ok(Step::Done)
         })
         .map_err(|error| database(&error))?;
-        let what = if request.drain { "begins a drain: no new lends, returns go on" } else { "ends the drain" };
+        let what = match step {
+            Step::SameAgain => {
+                return Err(Refused::precondition(
+                    "SECOND_PERSON_NEEDED",
+                    format!(
+                        "{by} asked for the end of this drain already; after a restore from a backup it takes a second person"
+                    ),
+                    "ask another operator to end it, too",
+                ));
+            }
+            Step::First => "asks for the end of the drain; after a restore from a backup a second person must",
+            Step::Done if request.drain => "begins a drain: no new lends, returns go on",
+            Step::Done => "ends the drain",
+        };
         self.announce(caller, &id, "drain", format!("{why} ({what})")).await?;
         if let (false, Some(bells)) = (request.drain, self.ledger.belfry().of(&id)) {
             bells.lend.notify_one();
         }
-        Ok(v1::SetDrainResponse { draining: request.drain })
+        Ok(v1::SetDrainResponse { draining: request.drain || matches!(step, Step::First) })
     }
 
     /// Everyone hears of what concerns many, and the audit log keeps it.
