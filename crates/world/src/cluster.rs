@@ -14,10 +14,11 @@ use homeward_chassis::auth::Bearer;
 use homeward_chassis::rpc::Peer;
 
 use crate::desk::Desk;
+use crate::process::{Usage, usage_of};
 use crate::simulated::Simulated;
 use crate::system::Connection;
 
-pub use servers::Servers;
+pub use servers::{Servers, program};
 pub use service::Service;
 
 /// The services, in the order in which they are started.
@@ -38,10 +39,12 @@ pub struct Wishes<'a> {
     pub simulator: &'a str,
     /// Where traces go, if anywhere.
     pub traces: Option<&'a str>,
-    /// Settings that differ from those of `deploy/homeward.toml`: of the organisation's limits, by name.
-    pub limits: &'a [(&'a str, toml::Value)],
+    /// The organisation's limits that differ from those of `deploy/homeward.toml`.
+    pub limits: toml::Table,
     /// Variables that every service gets besides.
     pub environment: &'a [(&'a str, &'a str)],
+    /// Whether each process records its crash boundaries.
+    pub records: bool,
 }
 
 /// Everything, as processes.
@@ -103,6 +106,33 @@ impl Cluster {
         Ok(())
     }
 
+    /// Waits until the directory has read all of so many accounts: before that nobody can be found.
+    ///
+    /// # Errors
+    /// When that does not happen in time.
+    pub async fn knows(&self, accounts: usize) -> anyhow::Result<()> {
+        let (began, sql) =
+            (Instant::now(), "SELECT coalesce(max(accounts), 0) FROM directory.sweep WHERE completed_at IS NOT NULL");
+        loop {
+            let known = self.servers.ask(sql)?;
+            if known.parse::<usize>().is_ok_and(|known| known >= accounts) {
+                return Ok(());
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("directory knows {known} of {accounts} accounts after {PATIENCE:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// What a process of the starter's has used, by its name.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn usage(&self, name: &str) -> anyhow::Result<Usage> {
+        usage_of(pid_of(&self.folder, name)?)
+    }
+
     /// The simulated organisation.
     ///
     /// # Errors
@@ -158,6 +188,13 @@ impl Drop for Cluster {
         // Best effort: what a test has to say, it has said.
         let _ = run(script("homeward.sh").arg("down").arg(&self.folder));
     }
+}
+
+/// The number of a process that a starter started, from the file that it keeps.
+fn pid_of(folder: &Path, name: &str) -> anyhow::Result<i32> {
+    let file = folder.join(format!("{name}.process"));
+    let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    text.split_whitespace().next().and_then(|pid| pid.parse().ok()).context("a process's number")
 }
 
 /// A script of `deploy/local`.

@@ -154,6 +154,25 @@ pub fn own_usage() -> anyhow::Result<Usage> {
     usage(Path::new("/proc/self"))
 }
 
+/// What the process of this number has used.
+///
+/// # Errors
+/// When it is gone.
+pub fn usage_of(pid: i32) -> anyhow::Result<Usage> {
+    usage(Path::new("/proc").join(pid.to_string()).as_path())
+}
+
+/// Processor time of the children that the process of this number has waited for.
+///
+/// # Errors
+/// When it is gone.
+pub fn cpu_of_ended_children(pid: i32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("reading a process's stat")?;
+    let after = stat.rsplit_once(')').map(|(_, after)| after).unwrap_or_default();
+    let ticks: u64 = after.split_whitespace().skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(Duration::from_secs_f64(exact(ticks) / exact(rustix::param::clock_ticks_per_second())))
+}
+
 fn usage(folder: &Path) -> anyhow::Result<Usage> {
     let read = |name: &str| fs::read_to_string(folder.join(name)).with_context(|| format!("reading {}/{name}", folder.display()));
     let (_, cpu) = parse(&read("stat")?)?;

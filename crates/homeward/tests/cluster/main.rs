@@ -62,23 +62,24 @@ async fn whatever_is_killed_paused_or_emptied_everybody_comes_home_and_is_told()
 }
 
 async fn start(folder: &Path) -> Cluster {
-    let limits = [
-        ("exposure_percent", toml::Value::from(20.0)),
-        ("hard_cap_percent", toml::Value::from(40.0)),
-        ("sync", toml::Value::from("1m")),
-        ("watch", toml::Value::from("150ms")),
-        ("approval", toml::Value::from("10m")),
-        ("proof_valid", toml::Value::from("10m")),
-        ("slot_wait", toml::Value::from("10m")),
-    ];
+    let limits = toml::toml! {
+        exposure_percent = 20.0
+        hard_cap_percent = 40.0
+        sync = "1m"
+        watch = "150ms"
+        approval = "10m"
+        proof_valid = "10m"
+        slot_wait = "10m"
+    };
     let mut cluster = Cluster::start(&Wishes {
         binary: Path::new(env!("CARGO_BIN_EXE_homeward")),
         folder,
         replicas: 2,
         simulator: "--accounts 5000 --stranded 2000 --lost-phones 2000",
         traces: None,
-        limits: &limits,
+        limits,
         environment: &[("HOMEWARD__NOTIFICATION__CLAIM", "4s")],
+        records: true,
     })
     .unwrap();
     cluster.ready().await.unwrap();

@@ -142,8 +142,9 @@ async fn a_recovery_is_one_trace_through_every_service_a_wait_and_a_restart() {
         replicas: 1,
         simulator: "--accounts 100 --stranded 5 --lost-phones 5",
         traces: Some(&address),
-        limits: &[],
+        limits: toml::Table::new(),
         environment: &[],
+        records: false,
     })
     .unwrap();
     cluster.ready().await.unwrap();

@@ -69,7 +69,7 @@ mod tests {
         assert!(gathering.goes(1, FULL, &others));
         others.spawn(std::future::pending());
         assert!(!gathering.goes(FULL - 1, FULL, &others));
-        tokio::time::advance(BEHIND_OTHERS - Duration::from_millis(1)).await;
+        tokio::time::advance(BEHIND_OTHERS.saturating_sub(Duration::from_millis(1))).await;
         assert!(!gathering.goes(FULL - 1, FULL, &others));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(gathering.goes(FULL - 1, FULL, &others), "nobody waits for ever");

@@ -31,6 +31,9 @@ pub async fn keep_time(ledger: Ledger, sites: Arc<Sites>, shutdown: Cancellation
             shown_at = ledger.now();
             for site in sites.values() {
                 show(&ledger, site).await;
+                if let Err(error) = site.agree().await {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "what others noted of the provider cannot be read");
+                }
             }
         }
         if !wait(&ledger.belfry().tick, next, ledger.clock(), &shutdown).await {

@@ -55,9 +55,12 @@ pub(super) async fn request(
     let asked: Vec<&Wanted> = wanted.iter().flatten().filter(|wanted| !is_known(wanted, &known)).collect();
     let diagnosed = diagnose::all(shared, organisation, asked.iter().map(|wanted| wanted.query.clone()).collect()).await?;
     let carried = carried(shared, organisation, &requester, &asked).await?;
+    // The same call may be under way already, here or in another process: what it has opened by now is the answer, and no
+    // reason to refuse.
+    let meanwhile = if asked.is_empty() { known.clone() } else { self::known(shared, organisation, &requester, &wanted).await? };
 
     let desk = Desk { shared, organisation, requester, carried, now: shared.clock.now() };
-    let drafts = desk.drafts(wanted, known, diagnosed);
+    let drafts = desk.drafts(wanted, &known, meanwhile, diagnosed);
     Ok(RequestRecoveriesResponse { results: open::open(shared, organisation, drafts).await? })
 }
 
@@ -120,18 +123,18 @@ impl Desk<'_> {
     fn drafts(
         &self,
         wanted: Vec<Result<Wanted, Refused>>,
+        before: &BTreeMap<String, RecoveryId>,
         mut known: BTreeMap<String, RecoveryId>,
         diagnosed: Vec<Diagnosed>,
     ) -> Vec<Draft> {
         let mut diagnosed = diagnosed.into_iter();
         let mut accounts: BTreeMap<String, RecoveryId> = BTreeMap::new();
         let mut drafts = Vec::with_capacity(wanted.len());
-        // Which items were diagnosed was decided by the keys known before; those of this call come on top.
-        let before = known.clone();
+        // Which items were diagnosed was decided by the keys known before; those of other calls and of this one come on top.
         for wanted in wanted {
             let draft = match wanted {
                 Err(problem) => Draft::Refused { problem, diagnosis: None },
-                Ok(wanted) if is_known(&wanted, &before) => Draft::Known(before[wanted.key.as_deref().unwrap_or_default()]),
+                Ok(wanted) if is_known(&wanted, before) => Draft::Known(before[wanted.key.as_deref().unwrap_or_default()]),
                 Ok(wanted) => match (diagnosed.next(), wanted.key.as_ref().and_then(|key| known.get(key))) {
                     (_, Some(earlier)) => Draft::Known(*earlier),
                     (Some(found), None) => self.judge(wanted, found, &accounts),

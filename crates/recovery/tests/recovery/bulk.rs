@@ -139,3 +139,24 @@ async fn of_many_calls_at_once_for_one_account_one_opens_it() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_call_that_is_repeated_while_it_is_under_way_is_answered_alike() {
+    on_each_engine(Wishes::default(), async |world| {
+        for n in 10..25 {
+            let asked = wire::NewRecovery { idempotency_key: format!("call-{n}"), ..new_recovery(&format!("acc{n}")) };
+            let ask = async |later: u64| {
+                tokio::time::sleep(std::time::Duration::from_micros(later * 700)).await;
+                world.ask_as("rita", vec![asked.clone()]).await.pop().unwrap()
+            };
+            let answers = futures_util::future::join_all((0..12).map(ask)).await;
+            let first = &answers[0].recovery;
+            assert!(!first.is_empty());
+            for answer in &answers {
+                assert_eq!((&answer.recovery, &answer.problem), (first, &None), "call-{n} on {}", world.db.system());
+            }
+        }
+        world.end().await;
+    })
+    .await;
+}

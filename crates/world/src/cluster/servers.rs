@@ -9,7 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{run, script, variables};
+use super::{pid_of, run, script, variables};
+use crate::process::{Usage, cpu_of_ended_children, usage_of};
 use crate::simulated::http_client;
 
 /// How long killed processes may take to be gone.
@@ -20,6 +21,7 @@ pub struct Servers {
     folder: PathBuf,
     prepared: PathBuf,
     postgres_port: String,
+    amqp_port: String,
     management: String,
     operator: String,
     http: reqwest::Client,
@@ -39,12 +41,48 @@ impl Servers {
         let operator = std::fs::read_to_string(prepared.join("rabbitmq/passwords/operator")).context("the broker's operator")?;
         let management = format!("http://127.0.0.1:{}", port("MANAGEMENT_PORT")?);
         let operator = operator.trim().to_owned();
-        Ok(Self { folder, prepared, postgres_port: port("POSTGRES_PORT")?, management, operator, http: http_client()? })
+        let (postgres_port, amqp_port) = (port("POSTGRES_PORT")?, port("AMQP_PORT")?);
+        Ok(Self { folder, prepared, postgres_port, amqp_port, management, operator, http: http_client()? })
     }
 
     fn pid(&self, server: &str) -> anyhow::Result<i32> {
-        let text = std::fs::read_to_string(self.folder.join(format!("{server}.process"))).context("which process it is")?;
-        text.split_whitespace().next().and_then(|pid| pid.parse().ok()).context("a process's number")
+        pid_of(&self.folder, server)
+    }
+
+    /// What each has used: PostgreSQL with the processes that it started, also those that have ended.
+    ///
+    /// # Errors
+    /// When one does not run.
+    pub fn usage(&self) -> anyhow::Result<[(&'static str, Usage); 2]> {
+        let postgres = self.pid("postgres")?;
+        let mut all = usage_of(postgres)?;
+        all.cpu += cpu_of_ended_children(postgres)?;
+        for child in children(postgres)? {
+            // It may end at this moment.
+            let used = usage_of(child).unwrap_or_default();
+            all = Usage { cpu: all.cpu + used.cpu, resident: all.resident + used.resident };
+        }
+        Ok([("PostgreSQL", all), ("RabbitMQ", usage_of(self.pid("rabbitmq")?)?)])
+    }
+
+    /// The address of RabbitMQ for its operator, and whose certificate it shows, PEM.
+    ///
+    /// # Errors
+    /// When a file of the starter's cannot be read.
+    pub fn broker(&self) -> anyhow::Result<(String, String)> {
+        let authority = std::fs::read_to_string(self.prepared.join("people/ca.pem")).context("the authority's certificate")?;
+        Ok((format!("amqps://homeward-operator:{}@127.0.0.1:{}/%2f", self.operator, self.amqp_port), authority))
+    }
+
+    /// Lets a program of PostgreSQL find the database as its superuser.
+    ///
+    /// # Errors
+    /// When the password cannot be read.
+    pub fn address(&self, program: &mut Command) -> anyhow::Result<()> {
+        let password = std::fs::read_to_string(self.prepared.join("postgres/passwords/superuser")).context("its password")?;
+        program.arg("--host").arg(self.folder.join("postgres")).args(["--port", &self.postgres_port, "--username", "homeward"]);
+        program.env("PGPASSWORD", password.trim());
+        Ok(())
     }
 
     /// As a power cut would: every process of PostgreSQL at once.
@@ -92,11 +130,10 @@ impl Servers {
     /// # Errors
     /// When it does not answer.
     pub fn ask(&self, sql: &str) -> anyhow::Result<String> {
-        let password = std::fs::read_to_string(self.prepared.join("postgres/passwords/superuser")).context("its password")?;
         let mut psql = Command::new(program("psql")?);
-        psql.arg("--host").arg(self.folder.join("postgres")).args(["--port", &self.postgres_port, "--username", "homeward"]);
+        self.address(&mut psql)?;
         psql.args(["--dbname", "homeward", "--no-psqlrc", "--tuples-only", "--no-align", "--command", sql]);
-        let done = psql.env("PGPASSWORD", password.trim()).output().context("running psql")?;
+        let done = psql.output().context("running psql")?;
         if !done.status.success() {
             bail!("{sql}: {}", String::from_utf8_lossy(&done.stderr));
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Wishes, variables};
+use super::{Wishes, pid_of, variables};
 use crate::process::{Process, Usage};
 use crate::simulated::http_client;
 
@@ -26,6 +26,7 @@ pub struct Service {
     binary: PathBuf,
     folder: PathBuf,
     environment: BTreeMap<String, String>,
+    records: bool,
     process: Option<Process>,
     runs: usize,
     http: reqwest::Client,
@@ -44,7 +45,8 @@ impl Service {
             environment.insert((*name).to_owned(), (*value).to_owned());
         }
         let (binary, http) = (wishes.binary.to_owned(), http_client()?);
-        let service = Self { role, replica, binary, folder, environment, process: None, runs: 0, http };
+        let records = wishes.records;
+        let service = Self { role, replica, binary, folder, environment, records, process: None, runs: 0, http };
         let pid = Pid::from_raw(service.starters()?).context("a process's number")?;
         kill_process(pid, Signal::TERM).context("ending the starter's process")?;
         Ok(service)
@@ -79,8 +81,7 @@ impl Service {
 
     /// The number of the process that the starter started.
     fn starters(&self) -> anyhow::Result<i32> {
-        let text = std::fs::read_to_string(self.pid_file()).context("which process the starter started")?;
-        text.split_whitespace().next().and_then(|pid| pid.parse().ok()).context("a process's number")
+        pid_of(&self.folder, &self.name())
     }
 
     /// The record of crash boundaries of its present run.
@@ -95,7 +96,10 @@ impl Service {
     pub fn start(&mut self) -> anyhow::Result<()> {
         self.runs += 1;
         let mut command = Command::new(&self.binary);
-        command.arg("serve").arg(self.role).env_clear().envs(&self.environment).env("HOMEWARD_BOUNDARY_FILE", self.record());
+        command.arg("serve").arg(self.role).env_clear().envs(&self.environment);
+        if self.records {
+            command.env("HOMEWARD_BOUNDARY_FILE", self.record());
+        }
         for inherited in ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE"] {
             command.envs(std::env::var_os(inherited).map(|value| (inherited, value)));
         }
@@ -198,8 +202,8 @@ fn changed(given: &Path, wishes: &Wishes<'_>) -> anyhow::Result<String> {
     let organisations = settings.get_mut("organisations").and_then(toml::Value::as_array_mut).context("organisations")?;
     for organisation in organisations {
         let limits = organisation.get_mut("limits").and_then(toml::Value::as_table_mut).context("an organisation's limits")?;
-        for (name, value) in wishes.limits {
-            limits.insert((*name).to_owned(), value.clone());
+        for (name, value) in &wishes.limits {
+            limits.insert(name.clone(), value.clone());
         }
     }
     toml::to_string(&settings).context("writing settings")

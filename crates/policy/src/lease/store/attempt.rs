@@ -84,7 +84,8 @@ pub async fn update_attempts(
     }
 }
 
-/// Claims ready attempts for one worker until `until` (a lend never beyond its `not_after`). Says which it got.
+/// Claims ready attempts for one worker until `until` (a lend never beyond its `not_after`). Says which it got; those that
+/// another transaction holds at this moment are left to it.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -98,16 +99,19 @@ pub async fn claim(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
+    // Never waiting, it cannot be part of a circle of transactions that wait for each other.
+    let free = homeward_store::dialect!(tx, pg: ") FOR UPDATE SKIP LOCKED) RETURNING lease_id, number", lite: ")) RETURNING lease_id, number");
     let rows: Vec<(Uuid, i32)> = on_tx!(tx, c : D => {
         let mut update = QueryBuilder::<D>::new("UPDATE attempt SET claim_token = ");
         update.push_bind(token).push(", claimed_until = CASE WHEN not_after < ").push_bind(until);
         update.push(" THEN not_after ELSE ").push_bind(until);
-        update.push(" END WHERE state = 'ready' AND (claimed_until IS NULL OR claimed_until <= ").push_bind(now);
+        update.push(" END WHERE (lease_id, number) IN (SELECT lease_id, number FROM attempt \
+            WHERE state = 'ready' AND (claimed_until IS NULL OR claimed_until <= ").push_bind(now);
         update.push(") AND (lease_id, number) IN (");
         update.push_values(wanted, |mut values, (lease, number)| {
             values.push_bind(lease.uuid()).push_bind(stored(*number));
         });
-        update.push(") RETURNING lease_id, number");
+        update.push(free);
         update.build_query_as().persistent(false).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(keyed).collect())

@@ -81,7 +81,7 @@ pub async fn measure(bench: &Bench, folder: &Path) -> anyhow::Result<()> {
 }
 
 /// A line now and then for whoever waits.
-async fn report(crowd: Crowd, began: Instant) {
+pub async fn report(crowd: Crowd, began: Instant) {
     let mut last = 0;
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -99,7 +99,7 @@ async fn report(crowd: Crowd, began: Instant) {
 }
 
 /// The owner is told just before the recovery is closed.
-async fn all_closed(desk: &Desk) -> anyhow::Result<()> {
+pub async fn all_closed(desk: &Desk) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         let open = desk.recoveries(true).await?;
@@ -121,7 +121,8 @@ async fn check(bench: &Bench, desk: &Desk, simulated: &Simulated) -> anyhow::Res
     Ok(())
 }
 
-fn latency(mut took: Vec<Duration>) {
+/// How long they took, by the people's clocks.
+pub fn latency(mut took: Vec<Duration>) {
     took.sort();
     let at = |percent: usize| {
         took.get((took.len() * percent / 100).min(took.len().saturating_sub(1))).copied().unwrap_or_default().as_secs_f64()

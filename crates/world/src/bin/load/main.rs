@@ -5,7 +5,11 @@
 //! delay) and this driver are three processes on the same cores. Nothing is turned off: every commit is synced.
 //!
 //! `cargo build --release && cargo run --release -p homeward-world --bin load`
+//!
+//! With `--distributed` each service is a process of its own, on a PostgreSQL and a RabbitMQ that `deploy/local` starts; see
+//! [`distributed`].
 
+mod distributed;
 mod full;
 mod parked;
 mod start;
@@ -46,6 +50,9 @@ struct Args {
     /// Starts to measure; 0 leaves this out.
     #[arg(long, default_value_t = 5)]
     starts: usize,
+    /// On PostgreSQL and RabbitMQ, each service a process of its own.
+    #[arg(long)]
+    distributed: bool,
     /// Requester and approver have no address, so that only owners get letters (three each).
     #[arg(long)]
     owners_only: bool,
@@ -83,6 +90,9 @@ async fn main() -> anyhow::Result<()> {
     let folder = args.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
     let bench = Bench { args, binary };
     println!("homeward       {}, {} cores", bench.binary.display(), std::thread::available_parallelism()?);
+    if bench.args.distributed {
+        return distributed::measure(&bench, &folder).await;
+    }
     if bench.args.starts > 0 {
         start::measure(&bench, &folder.join("start")).await?;
     }
