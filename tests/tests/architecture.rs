@@ -191,7 +191,9 @@ fn a_table_is_written_by_the_crate_whose_migration_made_it() {
             });
             for (table, line) in targets {
                 written += 1;
-                if !made_by[one.name.as_str()].contains(table) {
+                // SQLite's own: where the outbox's numbers are kept.
+                let numbers = one.name == "messaging" && table == "sqlite_sequence";
+                if !numbers && !made_by[one.name.as_str()].contains(table) {
                     let owner = made_by.iter().find(|(_, tables)| tables.contains(table)).map_or("nobody", |(name, _)| name);
                     findings.push(format!(
                         "{}: {} writes {table}, which {owner} owns; ask its owner to write it",
