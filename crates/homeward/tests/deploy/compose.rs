@@ -13,7 +13,7 @@ const FILE: &str = "docker-compose.yml";
 const SILENT: [&str; 2] = ["otel", "jaeger"];
 
 /// What ends by itself.
-const JOBS: [&str; 3] = ["prepare", "migrate", "cli"];
+const JOBS: [&str; 4] = ["prepare", "migrate", "cli", "demo"];
 
 fn compose() -> Value {
     yaml::document(FILE)

@@ -35,7 +35,7 @@ pub fn refused(environment: &[(String, String)], command: &[String]) -> Option<S
 
 /// Whether the command line takes this variable, which is not a setting.
 pub fn takes_variable(name: &str) -> bool {
-    let commands: [&[&str]; 4] = [&["list"], &["recover"], &["up"], &["simulator"]];
+    let commands: [&[&str]; 5] = [&["list"], &["recover"], &["up"], &["simulator"], &["demo"]];
     let help = |command: &&[&str]| {
         let words: Vec<String> = command.iter().copied().chain(["--help"]).map(str::to_owned).collect();
         said(&run(&words, &[])).contains(&format!("[env: {name}"))
