@@ -13,7 +13,7 @@ use super::place::{Account, Effect, Place};
 use super::policy::Verdicts;
 use super::scale::Ticks;
 use super::setup::{Network, Pace, Recovery, Setup};
-use super::state::{Busy, Lease, Leases, Look, State, What, Why};
+use super::state::{Busy, Held, Lease, Leases, Look, State, What, Why};
 
 /// A model of one size, and all that was learned while it ran.
 pub struct Machine {
@@ -68,7 +68,8 @@ impl Machine {
             Fault::Crash if state.faults.holds(kind) => state.crashes < self.setup.crashes,
             _ => !state.faults.holds(kind) && state.faults.len() + self.undecided(state, kind) < most,
         });
-        self.setup.faults.holds(kind) && room
+        let wanted = self.setup.with.is_none_or(|with| kind == with || state.faults.is_empty() || state.faults.holds(with));
+        self.setup.faults.holds(kind) && room && (wanted || state.faults.holds(kind))
     }
 
     /// A lend that is late already, and of which only the end will show what kind of trouble it is.
@@ -106,6 +107,10 @@ impl Machine {
 
     fn steps(&self, state: &State, steps: &mut Vec<Action>) {
         if state.broken.is_some() {
+            return;
+        }
+        if let Some(held) = state.held.as_slice().first() {
+            self.race_steps(state, *held, steps);
             return;
         }
         self.provider_steps(state, steps);
@@ -163,41 +168,54 @@ impl Machine {
 
     fn recovery_steps(&self, state: &State, steps: &mut Vec<Action>) {
         for at in 0..self.setup.cases.len() {
-            let (case, number) = (&state.cases[at], small(at));
-            if !case.begun {
+            if !state.cases[at].begun {
                 if self.may_begin(state, at) {
-                    steps.push(Action::Begin(number));
+                    steps.push(Action::Begin(small(at)));
                 }
                 continue;
             }
             self.message_steps(state, at, steps);
-            if case.row == 0 {
-                continue;
-            }
-            let facts = self.cases.facts(case.row);
-            let hold = self.may_hold(state);
-            let mut comes = |action: Action, what: What| {
-                steps.push(action);
-                steps.extend(hold.then_some(Action::Hold(number, what)));
-            };
-            if facts.due.is_some_and(|due| due <= 0) {
-                comes(Action::CaseTick(number), What::Tick);
-            }
-            if facts.step != CaseStep::Past {
-                if self.setup.persons.cancel && self.cases.plan(case.row, Arrives::Cancelled).changed {
-                    comes(Action::Cancel(number), What::Cancelled);
-                }
-                if self.setup.persons.enrol && facts.step == CaseStep::Help {
-                    comes(Action::Enrol(number), What::Enrolled);
-                }
+            self.arrivals(state, at, steps);
+            if self.may_hold(state) {
+                steps.extend(self.decisions(state, at).map(|what| Action::Hold(small(at), what)));
             }
         }
-        if !state.held.is_empty() {
-            steps.push(Action::Write);
-            if self.may(state, Fault::Crash) {
-                steps.push(Action::CoordinatorDies);
-            }
+    }
+
+    /// While a coordinator has not written yet, only what another one does to the same case can matter to it: everything else
+    /// might as well have happened before it decided, or after it wrote.
+    fn race_steps(&self, state: &State, held: Held, steps: &mut Vec<Action>) {
+        self.arrivals(state, usize::from(held.case), steps);
+        steps.push(Action::Write);
+        if self.may(state, Fault::Crash) {
+            steps.push(Action::CoordinatorDies);
         }
+    }
+
+    /// What a coordinator can decide about a case, in the order in which it comes.
+    fn decisions(&self, state: &State, at: usize) -> impl Iterator<Item = What> {
+        let case = &state.cases[at];
+        let facts = (case.row > 0).then(|| self.cases.facts(case.row));
+        let open = facts.is_some_and(|facts| facts.step != CaseStep::Past);
+        let due = facts.is_some_and(|facts| facts.due.is_some_and(|due| due <= 0));
+        let cancel = self.setup.persons.cancel && open && self.cases.plan(case.row, Arrives::Cancelled).changed;
+        let enrol = self.setup.persons.enrol && facts.is_some_and(|facts| facts.step == CaseStep::Help);
+        let news = case.news.as_slice().first().map(|news| What::News(*news));
+        let rest = [(due, What::Tick), (cancel, What::Cancelled), (enrol, What::Enrolled)];
+        news.into_iter().chain(rest.into_iter().filter(|(may, _)| *may).map(|(_, what)| what))
+    }
+
+    /// What arrives at a case, is decided and written at once.
+    fn arrivals(&self, state: &State, at: usize, steps: &mut Vec<Action>) {
+        let number = small(at);
+        steps.extend(self.decisions(state, at).filter_map(|what| match what {
+            What::Tick => Some(Action::CaseTick(number)),
+            What::Cancelled => Some(Action::Cancel(number)),
+            What::Enrolled => Some(Action::Enrol(number)),
+            // With all that can happen to a message.
+            What::News(_) => None,
+        }));
+        self.news_steps(state, at, steps);
     }
 
     fn message_steps(&self, state: &State, at: usize, steps: &mut Vec<Action>) {
@@ -221,17 +239,19 @@ impl Machine {
         if case.bring_home && loss {
             steps.push(Action::ReturnLost(number));
         }
-        for (nth, news) in case.news.iter().enumerate() {
+    }
+
+    fn news_steps(&self, state: &State, at: usize, steps: &mut Vec<Action>) {
+        let (case, number) = (&state.cases[at], small(at));
+        let explicit = self.setup.network == Network::Explicit;
+        for nth in 0..case.news.len() {
             if nth == 0 || self.may(state, Fault::Reorder) {
                 steps.push(Action::NewsArrives(number, small(nth), false));
-                if nth == 0 && self.may_hold(state) {
-                    steps.push(Action::Hold(number, What::News(*news)));
-                }
-                if twice {
+                if explicit && self.may(state, Fault::Duplicate) {
                     steps.push(Action::NewsArrives(number, small(nth), true));
                 }
             }
-            if loss {
+            if explicit && self.may(state, Fault::Loss) {
                 steps.push(Action::NewsLost(number, small(nth)));
             }
         }

@@ -38,6 +38,8 @@ pub struct Setup {
     pub faults: Faults,
     /// How many kinds may go wrong in one run, each once; `None`: all of them, as often as they like.
     pub kinds_in_a_run: Option<u32>,
+    /// Where kinds are limited: after another kind only this one.
+    pub with: Option<Fault>,
     /// How often processes may crash in one run, where kinds are limited.
     pub crashes: u8,
     /// What persons do.
@@ -95,6 +97,7 @@ impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (versions, network) = (self.versions, self.network);
         write!(f, "{}; versions {versions:?}, messages {network:?}", self.name)?;
+        write!(f, ", pace {:?}, asked by {:?}, {} leases", self.pace, self.recovery, self.cases.len())?;
         write!(f, ", {} workers, {} reads, {} coordinators", self.workers, self.looks, self.coordinators)?;
         if let Some(kinds) = self.kinds_in_a_run {
             write!(f, ", {kinds} kinds of fault in a run")?;
@@ -124,6 +127,7 @@ impl Setup {
             batches: false,
             faults: Faults::ALL.without(Fault::HalfBatch).without(Fault::Pause),
             kinds_in_a_run: None,
+            with: None,
             crashes: 2,
             persons: Persons { cancel: true, enrol: true, ..Persons::default() },
             scale: Scale::SMALL,
@@ -132,6 +136,7 @@ impl Setup {
     }
 
     /// Every two kinds of fault in one run, with an explicit network; crashes twice.
+    #[must_use]
     pub fn pairs(self) -> Self {
         Self {
             network: Network::Explicit,
@@ -150,6 +155,38 @@ impl Setup {
             recovery: Recovery::Anyone,
             workers: 2,
             ..Self::one_lease(versions)
+        }
+    }
+
+    /// Every two kinds of fault in one run: one lease, the saga, two coordinators, two workers.
+    pub fn pairs_of_one_lease() -> Self {
+        let one = Self { workers: 2, coordinators: 2, ..Self::one_lease(Versions::Trusted) };
+        Self { name: "one lease, every two kinds of fault", ..one.pairs() }
+    }
+
+    /// Every two kinds of fault in one run: two leases, asked for and ended by anyone, two workers.
+    pub fn pairs_of_two_leases() -> Self {
+        Self { name: "two leases asked for by anyone, every two kinds of fault", ..Self::leases_alone(Versions::Trusted).pairs() }
+    }
+
+    /// Two leases, two sagas one after the other, two coordinators, two workers; `kinds` kinds of fault in a run.
+    pub fn two_sagas(kinds: u32) -> Self {
+        let cases: &[u8] = &[0, 0];
+        Self { name: "two leases, two sagas", cases, kinds_in_a_run: Some(kinds), ..Self::pairs_of_one_lease() }
+    }
+
+    /// Two accounts whose writes go out in one batch: half a batch, alone and with every other kind of fault.
+    pub fn batches() -> Self {
+        let alone = Self::leases_alone(Versions::Trusted).pairs();
+        Self {
+            name: "two accounts, batches",
+            cases: &[0, 1],
+            spare: 2,
+            batches: true,
+            workers: 1,
+            faults: alone.faults.with(Fault::HalfBatch),
+            with: Some(Fault::HalfBatch),
+            ..alone
         }
     }
 
