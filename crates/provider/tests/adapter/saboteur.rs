@@ -164,7 +164,7 @@ async fn every_check_finds_a_mistake_that_it_is_there_to_find() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adapter_that_keeps_every_page_is_found_out() {
-    let attempt = checks::accounts_are_paged_in_bounded_memory::<Sabotaged>(100_000);
+    let attempt = checks::accounts_are_paged_in_bounded_memory::<Sabotaged>(200_000);
     let attempt = LocalSet::new().run_until(async { spawn_local(MISTAKE.scope(Mistake::KeepsPages, attempt)).await }).await;
     assert!(attempt.is_err_and(|error| error.is_panic()));
 }
