@@ -4,7 +4,7 @@ use homeward_chassis::auth::authenticate;
 use homeward_chassis::rpc::Refused;
 use homeward_proto::notification::v1::notification_service_server::NotificationService;
 use homeward_proto::notification::v1::{ListDeliveriesRequest, ListDeliveriesResponse};
-use homeward_store::Database;
+use homeward_store::{Database, StoreError};
 use homeward_types::RecoveryId;
 use tonic::{Request, Response, Status};
 
@@ -30,7 +30,14 @@ impl NotificationService for Notifications {
         let recovery: RecoveryId = request.get_ref().recovery.parse().map_err(|_| {
             Refused::invalid("RECOVERY_ID_INVALID", "recovery is not an id", "give the id that `homeward list` shows")
         })?;
-        let found = store::of_recovery(&self.db, &recovery.to_string()).await.map_err(|error| Refused::internal(&error))?;
+        let found = store::of_recovery(&self.db, &recovery.to_string()).await.map_err(|error| unread(&error))?;
         Ok(Response::new(ListDeliveriesResponse { deliveries: found.into_iter().map(wire::delivery).collect() }))
     }
+}
+
+fn unread(error: &StoreError) -> Refused {
+    if error.is_infrastructure() {
+        return Refused::unavailable("DATABASE_UNAVAILABLE", "notification's database does not answer", "try again in a moment");
+    }
+    Refused::internal(error)
 }

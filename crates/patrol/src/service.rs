@@ -5,7 +5,7 @@ use homeward_chassis::rpc::Refused;
 use homeward_proto::patrol::v1::patrol_service_server::PatrolService;
 use homeward_proto::patrol::v1::{GetReportRequest, GetReportResponse};
 use homeward_proto::wire::timestamp;
-use homeward_store::Database;
+use homeward_store::{Database, StoreError};
 use homeward_types::{OrganisationId, Role};
 use tonic::{Request, Response, Status};
 
@@ -30,7 +30,7 @@ impl PatrolService for PatrolRpc {
                     "give the organisation's name as the configuration has it",
                 )
             })?;
-        let (last, findings) = store::report(&self.db, &organisation).await.map_err(|error| Refused::internal(&error))?;
+        let (last, findings) = store::report(&self.db, &organisation).await.map_err(|error| unread(&error))?;
         let (at, sums) = last.map_or((None, store::Sums::default()), |(at, sums)| (Some(at), sums));
         Ok(Response::new(GetReportResponse {
             patrolled_at: at.map(timestamp),
@@ -40,4 +40,11 @@ impl PatrolService for PatrolRpc {
             findings: findings.into_iter().map(wire::finding).collect(),
         }))
     }
+}
+
+fn unread(error: &StoreError) -> Refused {
+    if error.is_infrastructure() {
+        return Refused::unavailable("DATABASE_UNAVAILABLE", "patrol's database does not answer", "try again in a moment");
+    }
+    Refused::internal(error)
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::problem::{
     ending_anyway, not_submitted, not_the_requester, nothing_lent, own_account, problem, progress_of, proof_not_taken,
-    reset_not_awaited, same_person, unknown, vote_not_taken,
+    reset_not_awaited, same_person, unknown, unread, vote_not_taken,
 };
 use super::{not_too_many, recovery_id, words};
 use crate::case::{Case, store};
@@ -109,7 +109,7 @@ async fn cases<'a>(shared: &Shared, texts: impl Iterator<Item = &'a str>) -> Res
     let mut ids: Vec<Uuid> = texts.filter_map(|text| text.parse().ok()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let cases = store::read(&shared.db, &ids).await.map_err(|error| Refused::internal(&error))?;
+    let cases = store::read(&shared.db, &ids).await.map_err(|error| unread(&error))?;
     Ok(cases.into_iter().map(|case| (case.id.uuid(), case)).collect())
 }
 

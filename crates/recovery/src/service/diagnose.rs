@@ -9,6 +9,7 @@ use homeward_types::diagnosis::KnownAccount;
 use homeward_types::limits::after;
 use homeward_types::{AccountId, Diagnosis, Factor, Facts, Organisation, Timestamp, diagnose as decide};
 
+use super::problem::unread;
 use super::{organisation, words};
 use crate::case::History;
 use crate::case::store;
@@ -50,8 +51,7 @@ pub(super) async fn all(shared: &Shared, organisation: &Organisation, queries: V
     let fresh = shared.others.facts(&organisation.id, accounts.iter().map(ToString::to_string).collect()).await?;
     let now = shared.clock.now();
     let since = before(now, RECENT);
-    let history =
-        store::history(&shared.db, &organisation.id, &accounts, since).await.map_err(|error| Refused::internal(&error))?;
+    let history = store::history(&shared.db, &organisation.id, &accounts, since).await.map_err(|error| unread(&error))?;
     let each = queries.into_iter().zip(&found);
     Ok(each.map(|(query, found)| one(organisation, query, found, &fresh, &history, now)).collect())
 }

@@ -5,7 +5,7 @@ use homeward_proto::recovery::v1::{LookUpRepudiationRequest, LookUpRepudiationRe
 use homeward_proto::wire::timestamp;
 use homeward_saga::Arrival;
 
-use super::problem::{not_submitted, progress_of, unknown};
+use super::problem::{not_submitted, progress_of, unknown, unread};
 use crate::case::{Case, store};
 use crate::grant::token_hash;
 use crate::parts::Shared;
@@ -38,7 +38,7 @@ pub(super) async fn repudiate(shared: &Shared, request: &RepudiateRequest) -> Re
 }
 
 async fn find(shared: &Shared, token: &str) -> Result<(Case, Standing), Refused> {
-    let case = store::by_token(&shared.db, &token_hash(token)).await.map_err(|error| Refused::internal(&error))?;
+    let case = store::by_token(&shared.db, &token_hash(token)).await.map_err(|error| unread(&error))?;
     let case = case.ok_or_else(|| {
         Refused::not_found(
             "NOT_ME_UNKNOWN",
@@ -46,7 +46,7 @@ async fn find(shared: &Shared, token: &str) -> Result<(Case, Standing), Refused>
             "open the whole link from the mail, or call your help desk",
         )
     })?;
-    let seen = shared.coordinator.read(&[case.id.uuid()]).await.map_err(|error| Refused::internal(&error))?;
+    let seen = shared.coordinator.read(&[case.id.uuid()]).await.map_err(|error| unread(&error))?;
     let seen = seen.get(&case.id.uuid()).ok_or_else(|| unknown(case.id))?;
     let limits = shared.organisations.get(&case.organisation).map(|organisation| organisation.limits.clone()).unwrap_or_default();
     let standing = Standing::of(&case, &seen.progress.data, &limits, shared.clock.now());

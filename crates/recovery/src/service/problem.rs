@@ -1,8 +1,10 @@
 //! Why something that somebody wanted was not done, and what to do next.
 
+use homeward_chassis::error_chain;
 use homeward_chassis::rpc::Refused;
 use homeward_proto::recovery::v1::Problem;
 use homeward_saga::{Handled, Progress, Refusal, SubmitError};
+use homeward_store::StoreError;
 use homeward_types::{PersonId, ProofKind, RecoveryId};
 
 use crate::saga::RecoverySaga;
@@ -22,6 +24,15 @@ pub(super) fn not_submitted(error: &SubmitError) -> Refused {
         SubmitError::Unavailable(_) => "recovery's database does not answer",
     };
     Refused::unavailable("RECOVERY_UNAVAILABLE", message, "try again in a moment; repeating it is safe")
+}
+
+/// The database was not read: it is away for a moment, or something is wrong with what it holds.
+pub(super) fn unread(error: &StoreError) -> Refused {
+    if error.is_infrastructure() {
+        tracing::warn!(error = error_chain(error), "a call could not be answered: the database is in trouble");
+        return Refused::unavailable("RECOVERY_UNAVAILABLE", "recovery's database does not answer", "try again in a moment");
+    }
+    Refused::internal(error)
 }
 
 /// There is no such case.

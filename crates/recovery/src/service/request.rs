@@ -13,7 +13,7 @@ use homeward_types::limits::after;
 use homeward_types::{Diagnosis, Organisation, PersonId, ProofKind, RecoveryId, Timestamp};
 
 use super::diagnose::{self, Diagnosed};
-use super::problem::own_account;
+use super::problem::{own_account, unread};
 use super::{not_too_many, organisation, words};
 use crate::case::{Found, Opening, store};
 use crate::grant::token_hash;
@@ -84,7 +84,7 @@ async fn known(
     wanted: &[Result<Wanted, Refused>],
 ) -> Result<BTreeMap<String, RecoveryId>, Refused> {
     let keys: Vec<&str> = wanted.iter().flatten().filter_map(|wanted| wanted.key.as_deref()).collect();
-    store::by_keys(&shared.db, &organisation.id, requester, &keys).await.map_err(|error| Refused::internal(&error))
+    store::by_keys(&shared.db, &organisation.id, requester, &keys).await.map_err(|error| unread(&error))
 }
 
 /// Proof of earlier recoveries of this requester that ended as not lent, with the account that it is for.
@@ -98,7 +98,7 @@ async fn carried(
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let seen = shared.coordinator.read(&ids).await.map_err(|error| Refused::internal(&error))?;
+    let seen = shared.coordinator.read(&ids).await.map_err(|error| unread(&error))?;
     let earlier = seen.into_iter().filter(|(_, seen)| {
         let data = &seen.progress.data;
         data.organisation == organisation.id

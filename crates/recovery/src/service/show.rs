@@ -11,7 +11,7 @@ use homeward_store::audit;
 use homeward_types::{IncidentId, RecoveryId};
 use uuid::Uuid;
 
-use super::problem::unknown;
+use super::problem::{unknown, unread};
 use super::{organisation, page_size, recovery_id};
 use crate::case::{Case, store};
 use crate::parts::Shared;
@@ -26,7 +26,7 @@ const ENTRIES: i64 = 10_000;
 pub(super) async fn recovery(shared: &Shared, request: &wire::GetRecoveryRequest) -> Result<wire::GetRecoveryResponse, Refused> {
     let id = recovery_id(&request.recovery)?;
     let (case, seen) = one(shared, id).await?;
-    let entries = timeline::store::after(&shared.db, id.uuid(), 0, ENTRIES).await.map_err(|error| Refused::internal(&error))?;
+    let entries = timeline::store::after(&shared.db, id.uuid(), 0, ENTRIES).await.map_err(|error| unread(&error))?;
     let data = &seen.progress.data;
     Ok(wire::GetRecoveryResponse {
         proofs: data.proofs.keys().map(|kind| words::ProofKind::from(*kind).into()).collect(),
@@ -38,7 +38,7 @@ pub(super) async fn recovery(shared: &Shared, request: &wire::GetRecoveryRequest
 
 /// A case with its saga.
 pub(super) async fn one(shared: &Shared, id: RecoveryId) -> Result<(Case, Seen<RecoverySaga>), Refused> {
-    let cases = store::read(&shared.db, &[id.uuid()]).await.map_err(|error| Refused::internal(&error))?;
+    let cases = store::read(&shared.db, &[id.uuid()]).await.map_err(|error| unread(&error))?;
     with_sagas(shared, cases).await?.pop().ok_or_else(|| unknown(id))
 }
 
@@ -46,10 +46,10 @@ pub(super) async fn one(shared: &Shared, id: RecoveryId) -> Result<(Case, Seen<R
 /// a closed recovery without its outcome.
 async fn with_sagas(shared: &Shared, cases: Vec<Case>) -> Result<Vec<(Case, Seen<RecoverySaga>)>, Refused> {
     let ids: Vec<Uuid> = cases.iter().map(|case| case.id.uuid()).collect();
-    let mut sagas = shared.coordinator.read(&ids).await.map_err(|error| Refused::internal(&error))?;
+    let mut sagas = shared.coordinator.read(&ids).await.map_err(|error| unread(&error))?;
     let is_closed = |case: &&Case| sagas.get(&case.id.uuid()).is_some_and(|seen| seen.progress.is_closed());
     let torn: Vec<Uuid> = cases.iter().filter(|case| case.ended.is_none()).filter(is_closed).map(|case| case.id.uuid()).collect();
-    let mended = store::read(&shared.db, &torn).await.map_err(|error| Refused::internal(&error))?;
+    let mended = store::read(&shared.db, &torn).await.map_err(|error| unread(&error))?;
     let mut mended: BTreeMap<Uuid, Case> = mended.into_iter().map(|case| (case.id.uuid(), case)).collect();
     let pair = |case: Case| {
         let id = case.id.uuid();
@@ -66,7 +66,7 @@ pub(super) async fn recoveries(
     let before = if request.before.is_empty() { None } else { Some(recovery_id(&request.before)?) };
     let most = page_size(request.page_size);
     let cases = store::page(&shared.db, &organisation, request.open_only, before, most).await;
-    let cases = cases.map_err(|error| Refused::internal(&error))?;
+    let cases = cases.map_err(|error| unread(&error))?;
     let next_before = if page_is_full(cases.len(), most) { cases.last().map(|case| case.id.to_string()) } else { None };
     let recoveries = with_sagas(shared, cases).await?.into_iter().map(|(case, seen)| shown(shared, case, &seen)).collect();
     Ok(wire::ListRecoveriesResponse { recoveries, next_before: next_before.unwrap_or_default() })
@@ -129,7 +129,7 @@ pub(super) async fn incidents(
     let organisation = organisation(shared, &request.organisation)?;
     let most = page_size(request.page_size);
     let before = incident_id(&request.before)?;
-    let rows = incident::store::page(&shared.db, &organisation, before, most).await.map_err(|error| Refused::internal(&error))?;
+    let rows = incident::store::page(&shared.db, &organisation, before, most).await.map_err(|error| unread(&error))?;
     let next_before = if page_is_full(rows.len(), most) { rows.last().map(|row| row.id.to_string()) } else { None };
     let incidents = rows.into_iter().map(|row| wire::Incident {
         incident: row.id.to_string(),
@@ -165,9 +165,9 @@ pub(super) async fn audit(shared: &Shared, request: &wire::VerifyAuditRequest) -
     let file = shared.checkpoints.clone();
     // Before the log is read: it may grow meanwhile.
     let lines = tokio::task::spawn_blocking(move || file.read()).await.map_err(|error| Refused::internal(&error))?;
-    let lines = lines.map_err(|error| Refused::internal(&error))?;
+    let lines = lines.map_err(|error| unread(&error))?;
     let keys = std::slice::from_ref(&shared.audit_key);
-    let report = audit::verify(&shared.db, crate::SERVICE, &lines, keys).await.map_err(|error| Refused::internal(&error))?;
+    let report = audit::verify(&shared.db, crate::SERVICE, &lines, keys).await.map_err(|error| unread(&error))?;
     let chain = report.chains.iter().find(|chain| chain.organisation == organisation.as_str()).cloned().unwrap_or_default();
     let finding = match &chain.broken {
         Some(broken) => format!("entry {} {}", broken.seq, broken.fault),

@@ -12,6 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use uuid::Uuid;
 
+use super::problem::unread;
 use super::{recovery_id, show};
 use crate::parts::Shared;
 use crate::timeline;
@@ -75,7 +76,7 @@ impl Watcher {
             let closed = seen.progress.is_closed() && case.ended.is_some();
             let recovery = show::shown(&self.shared, case, &seen);
             let page = timeline::store::after(&self.shared.db, self.id.uuid(), last, PAGE).await;
-            let page = page.map_err(|error| Refused::internal(&error))?;
+            let page = page.map_err(|error| unread(&error))?;
             let full = i64::try_from(page.len()).is_ok_and(|rows| rows >= PAGE);
             for entry in page {
                 last = entry.number;

@@ -12,7 +12,7 @@ use crate::case::store;
 use crate::parts::Shared;
 use crate::saga::RecoverySaga;
 use crate::saga::data::Data;
-use crate::service::problem::{not_submitted, problem};
+use crate::service::problem::{not_submitted, problem, unread};
 
 /// Opens what can be opened, all in one go, and answers every item.
 pub(super) async fn open(
@@ -100,14 +100,13 @@ async fn answer(
 async fn somebody_was_faster(shared: &Shared, organisation: &Organisation, born: &Born<'_>) -> Result<RequestResult, Refused> {
     if let Some(key) = &born.key {
         let known = store::by_keys(&shared.db, &organisation.id, &born.data.requester, &[key.as_str()]).await;
-        if let Some(id) = known.map_err(|error| Refused::internal(&error))?.get(key) {
+        if let Some(id) = known.map_err(|error| unread(&error))?.get(key) {
             return Ok(RequestResult { recovery: id.to_string(), ..RequestResult::default() });
         }
     }
     let mut diagnosis = born.diagnosis.clone();
     let history = store::history(&shared.db, &organisation.id, &[&born.data.account], shared.clock.now()).await;
-    let open =
-        history.map_err(|error| Refused::internal(&error))?.get(born.data.account.as_str()).and_then(|history| history.open);
+    let open = history.map_err(|error| unread(&error))?.get(born.data.account.as_str()).and_then(|history| history.open);
     diagnosis.outcome = Outcome::RecoveryOpen { recovery: open.unwrap_or(born.id) };
     let refused = not_helped(&diagnosis);
     Ok(RequestResult { diagnosis: Some((&diagnosis).into()), problem: Some(problem(refused)), ..RequestResult::default() })
