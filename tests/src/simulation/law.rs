@@ -5,6 +5,7 @@ use homeward_recovery::saga::command::Notice;
 use homeward_types::LeaseId;
 
 use super::agenda::moment;
+use super::fault::Kind;
 use super::provider::OUT;
 use super::rows::Row;
 use super::turn::{has_ready_lend, not_forward};
@@ -104,6 +105,8 @@ impl World {
     pub fn judge_close(&mut self, id: LeaseId) {
         let now = self.agenda.now();
         let case = &self.cases.by_id[&id];
+        // A return that a person asked for before the grant closed the id: the case hears of it when it asks for the lend.
+        let asked = case.progress.data.granted_at.map_or(now, moment);
         let untold = case.progress.data.audience().find(|to| !self.told.contains(&(id, Notice::Closed, to.clone())));
         if let Some(to) = untold {
             self.breaks(Law::EveryoneTold, || format!("case {id}: {to:?}"));
@@ -111,7 +114,11 @@ impl World {
         if let Some(row) = self.rows.by_id.get(&id)
             && let homeward_policy::lease::State::Closed(ending) = &row.lease.state
         {
-            let from = moment(ending.at).max(self.draft.calm_from);
+            // Where the news of an early end was lost, the case hears of it when the lease would have been due. Case repair, which
+            // is not simulated, tells it sooner.
+            let lost = self.tally.of(Kind::Loss) + self.tally.of(Kind::Purge) > 0;
+            let heard = if lost { moment(ending.at).max(moment(row.lease.due_at)) } else { moment(ending.at) };
+            let from = heard.max(asked).max(self.draft.calm_from);
             self.figures.to_close = self.figures.to_close.max(now - from);
         }
     }
