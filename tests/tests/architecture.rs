@@ -180,7 +180,8 @@ fn a_table_is_written_by_the_crate_whose_migration_made_it() {
     let made_by: BTreeMap<&str, BTreeSet<String>> = workspace.crates.iter().map(|one| (one.name.as_str(), tables(one))).collect();
     let mut findings = Vec::new();
     let mut written = 0;
-    for one in &workspace.crates {
+    // Measurements and tests may set a stage.
+    for one in workspace.crates.iter().filter(|one| !TESTS.contains(&one.name.as_str())) {
         for source in &one.rust {
             let words = source.words();
             let is_name = |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c == '_');

@@ -100,7 +100,7 @@ mod tests {
 
     /// Answers as Mailpit documents it.
     async fn messages(Query(page): Query<Paged>) -> Json<Value> {
-        let all: Vec<Value> = (0..PAGE + 1)
+        let all: Vec<Value> = (0..=PAGE)
             .map(|n| json!({ "ID": format!("id{n}"), "MessageID": format!("r{n}.invitation.owner@homeward.localhost"), "Subject": "x" }))
             .collect();
         let part: Vec<_> = all.iter().skip(page.start).take(page.limit).cloned().collect();
