@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -10,6 +11,7 @@ use sqlx::{ConnectOptions, PgPool, SqlitePool};
 use url::Url;
 
 use crate::error::StoreError;
+use crate::way::Way;
 
 /// How long a statement may wait for SQLite's one writer in another process.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,6 +47,8 @@ pub struct Postgres {
     pub(crate) pool: PgPool,
     pub(crate) schema: Option<String>,
     pub(crate) limit: Duration,
+    /// What the pool's connections go through, where they go over TCP.
+    _way: Option<Arc<Way>>,
 }
 
 /// SQLite: one writer, several readers.
@@ -158,13 +162,29 @@ impl Database {
 
 async fn open_postgres(address: &str, options: &Options) -> Result<Database, StoreError> {
     let (connect, schema) = postgres_options(address, options)?;
+    let (connect, way) = without_delay(connect);
     let pool = PgPoolOptions::new()
         .max_connections(options.postgres_connections)
         .acquire_timeout(options.acquire_timeout)
         .connect_with(connect)
         .await
         .map_err(|source| StoreError::Open { address: masked(address), source })?;
-    Ok(Database::Postgres(Postgres { pool, schema, limit: options.transaction_limit }))
+    Ok(Database::Postgres(Postgres { pool, schema, limit: options.transaction_limit, _way: way }))
+}
+
+/// See [`Way`]. Where it cannot be opened the database is reached as sqlx reaches it, and is slower.
+fn without_delay(connect: PgConnectOptions) -> (PgConnectOptions, Option<Arc<Way>>) {
+    if connect.get_socket().is_some() || connect.get_host().starts_with('/') {
+        return (connect, None);
+    }
+    match Way::open(connect.get_host(), connect.get_port()) {
+        Ok(way) => (connect.socket(way.folder()), Some(Arc::new(way))),
+        Err(error) => {
+            let folder = std::env::temp_dir();
+            tracing::warn!(%error, folder = %folder.display(), "large statements will wait for the network: the folder of temporary files takes no socket");
+            (connect, None)
+        }
+    }
 }
 
 fn postgres_options(address: &str, options: &Options) -> Result<(PgConnectOptions, Option<String>), StoreError> {

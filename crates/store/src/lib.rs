@@ -37,6 +37,7 @@ pub mod migrate;
 pub mod testing;
 pub mod transaction;
 pub mod tx;
+mod way;
 
 pub use database::{Database, Options, Reader};
 pub use error::{StoreError, one_row};

@@ -386,5 +386,10 @@ async fn it_answers_when_it_is_asked(fresh: &Fresh) {
     for _ in 0..3 {
         soon("an answer", broker.check()).await.unwrap();
     }
-    assert_eq!(broker.publish(vec![envelope("test.command.a.v1", 1)]).await, [OK]);
+    // And goes on as before.
+    let mut consumer = broker.subscribe(&WORK).await.unwrap();
+    let publishing = publish(broker, vec![envelope("test.command.a.v1", 1)]);
+    let taken = take(&mut *consumer, 1).await;
+    settle_all(&mut *consumer, &taken, &Settle::Ack).await;
+    assert_eq!(soon("a confirm", publishing).await.unwrap(), [OK]);
 }

@@ -9,7 +9,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
 use crate::broker::{Vhost, rabbit};
-use crate::sending::{QUEUES, WORK, envelope, soon};
+use crate::sending::{QUEUES, WORK, envelope, eventually, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_are_no_message_become_a_dead_letter_with_what_is_wrong() {
@@ -93,7 +93,8 @@ async fn a_broker_user_without_the_right_to_configure_does_once_somebody_has_dec
     let declaring = RabbitBroker::new(&user, QUEUES, "test", Arc::new(SystemClock)).unwrap();
     assert!(declaring.connect().await.is_err(), "it has no right to");
     RabbitBroker::new(&vhost.address, QUEUES, "test", Arc::new(SystemClock)).unwrap().connect().await.unwrap();
-    broker.connect().await.unwrap();
+    // For a moment after a failure it fails at once.
+    eventually("it connects", async || broker.connect().await.is_ok()).await;
     broker.check().await.unwrap();
     assert_eq!(broker.publish(vec![envelope("test.command.a.v1", 1)]).await, [Ok(())]);
     let mut consumer = broker.subscribe(&WORK).await.unwrap();

@@ -13,7 +13,7 @@ use super::throughput::habits;
 /// People who come meanwhile; more than can be served in that time.
 pub const PEOPLE: usize = 6_000;
 /// Recoveries open at once.
-const OPEN: usize = 200;
+const OPEN: usize = 40;
 /// How long the first progress may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
