@@ -130,6 +130,11 @@ pub fn one_row(changed: u64, what: &'static str) -> Result<(), StoreError> {
     if changed == 1 { Ok(()) } else { Err(StoreError::NotOneRow { what, changed }) }
 }
 
+/// Whether a database that is unwell lies behind this error, of whatever type: see [`StoreError::is_infrastructure`].
+pub fn is_infrastructure(error: &(dyn Error + 'static)) -> bool {
+    matches!(meaning(error), Meaning::Infrastructure | Meaning::Retryable)
+}
+
 /// Whether the failure of a whole transaction may be answered by running it again, whatever type the error has.
 pub(crate) fn may_run_again(error: &(dyn Error + 'static)) -> bool {
     meaning(error) == Meaning::Retryable

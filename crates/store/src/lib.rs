@@ -40,7 +40,7 @@ pub mod tx;
 mod way;
 
 pub use database::{Database, Options, Reader};
-pub use error::{StoreError, one_row};
+pub use error::{StoreError, is_infrastructure, one_row};
 pub use migrate::{Migration, Migrations};
 pub use sqlx;
 pub use tx::{Connection, Tx};

@@ -38,7 +38,7 @@ pub async fn start(
     let watched = compose::database(&settings.storage, &settings.data_dir, role.name()).await;
     let peers = Peers::Far { identity, services: Box::new(settings.services.clone()) };
     let ground = Ground::lay(settings, peers, broker, clock)?;
-    let Some(service) = Service::make(role, settings, &ground, db.clone()).await? else { return Ok(()) };
+    let Some(service) = made(role, settings, &ground, &db, health).await? else { return Ok(()) };
     let server = Server::new(ground.persons.clone(), homeward_proto::FDS).allow(compose::access::between_services());
     let server = service.add_to(server).follow(health.clone()).tls(&tls);
     let server = server.map_err(|error| Failure::Configuration(format!("services: {}", error_chain(&error))))?;
@@ -88,6 +88,25 @@ async fn database(role: Role, settings: &Settings, health: &Health) -> Result<Da
         };
         health.waits_for(check, reason);
         tokio::time::sleep(BREATH).await;
+    }
+}
+
+/// The service. A database that goes away while it is made is waited for again.
+async fn made(
+    role: Role,
+    settings: &Settings,
+    ground: &Ground,
+    db: &Database,
+    health: &Health,
+) -> Result<Option<Service>, Failure> {
+    loop {
+        match Service::make(role, settings, ground, db.clone()).await {
+            Err(Failure::Fault(error)) if homeward_store::is_infrastructure(error.as_ref()) => {
+                health.waits_for("database", format!("{error:#}"));
+                tokio::time::sleep(BREATH).await;
+            }
+            made => return made,
+        }
     }
 }
 
