@@ -106,8 +106,8 @@ impl Care {
 
     /// The address that the newest move of the lease named.
     async fn address(&self, kept: &Kept) -> Result<Option<Email>, StoreError> {
-        let sent = leases::last_sent(self.ledger.db(), &[kept.lease.id]).await?;
-        Ok(sent.into_values().next().map(|sent| sent.address))
+        let sent = leases::last_sent(self.ledger.db(), kept.lease.id).await?;
+        Ok(sent.map(|sent| sent.address))
     }
 
     /// By a call, asked once: a second call could take away the factor that the user has set up since.

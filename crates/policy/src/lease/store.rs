@@ -19,7 +19,7 @@ pub use queue::{
     due_ticks, held_back, hold, live_attempts, locked, most_urgent, next_read, next_ready, next_tick, reads_due, uncontained,
 };
 pub use row::{Kept, OpenRow, PastRow};
-pub use sent::{Sent, last_sent};
+pub use sent::{Sent, all_sent, last_sent};
 
 #[cfg(test)]
 mod tests;

@@ -22,38 +22,39 @@ struct Strange<'a> {
     holder: Option<AccountId>,
 }
 
-/// Checks the newest writes of leases that are under way. Costs nothing where the account still holds the address.
+/// Checks the writes of leases that are under way. Costs nothing where the account still holds the address. Gives the
+/// leases of which it cannot be told now whom their write moved: they must not end yet.
 pub(super) async fn check(
     site: &Arc<Site>,
     moving: &[&Lease],
     placements: &HashMap<AccountId, Placement>,
-    sent: &HashMap<LeaseId, Sent>,
-) -> Result<(), StoreError> {
+    sent: &HashMap<LeaseId, Vec<Sent>>,
+) -> Result<HashSet<LeaseId>, StoreError> {
     let mut doubtful: Vec<(&Lease, &Sent)> = Vec::new();
     for lease in moving {
-        let Some(sent) = sent.get(&lease.id).filter(|sent| !sent.holder_checked) else { continue };
-        let email = placements.get(&lease.account).and_then(|placement| placement.email.as_ref());
-        if email.is_some_and(|email| *email != sent.address) {
-            doubtful.push((lease, sent));
-        }
+        let Some(email) = placements.get(&lease.account).and_then(|placement| placement.email.as_ref()) else { continue };
+        let unchecked = sent.get(&lease.id).into_iter().flatten().filter(|sent| !sent.holder_checked);
+        doubtful.extend(unchecked.filter(|sent| sent.address != *email).map(|sent| (*lease, sent)));
     }
     if doubtful.is_empty() {
-        return Ok(());
+        return Ok(HashSet::new());
     }
+    let untold = doubtful.iter().map(|(lease, _)| lease.id).collect();
     let addresses: Vec<Email> = doubtful.iter().map(|(_, sent)| sent.address.clone()).collect();
     let found = match site.provider().find_accounts(Search::Emails(&addresses), Priority::Evidence).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "who holds an address that changed hands cannot be read; it is looked at again");
-            return Ok(());
+            return Ok(untold);
         }
     };
     let strange: Vec<Strange<'_>> = doubtful
         .into_iter()
         .map(|(lease, sent)| Strange { lease, sent, holder: holder(&found, &sent.address).filter(|h| *h != lease.account) })
         .collect();
-    let Some(policies) = policies(site, &strange).await else { return Ok(()) };
-    keep(site, &strange, &policies).await
+    let Some(policies) = policies(site, &strange).await else { return Ok(untold) };
+    keep(site, &strange, &policies).await?;
+    Ok(HashSet::new())
 }
 
 fn holder(found: &[AccountRecord], address: &Email) -> Option<AccountId> {
@@ -103,7 +104,7 @@ async fn keep(site: &Site, strange: &[Strange<'_>], policies: &HashMap<AccountId
         // While the move may still land, its victim is looked for again.
         let checked: Vec<(LeaseId, u32)> = strange
             .iter()
-            .filter(|strange| !strange.sent.unresolved || strange.holder.as_ref().is_some_and(|holder| out.contains(&holder)))
+            .filter(|strange| !strange.sent.may_land || strange.holder.as_ref().is_some_and(|holder| out.contains(&holder)))
             .map(|strange| (strange.sent.lease, strange.sent.number))
             .collect();
         leases::set_holder_checked(tx, &checked).await?;

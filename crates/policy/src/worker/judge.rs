@@ -56,8 +56,8 @@ fn grew(before: Option<PlacementVersion>, after: Option<PlacementVersion>) -> St
 
 /// `None` where nothing could be learned this time.
 async fn task_read(site: &Site, lease: &Lease) -> Result<Option<String>, StoreError> {
-    let sent = leases::last_sent(site.ledger().db(), &[lease.id]).await?;
-    let Some(task) = sent.into_values().next().and_then(|sent| sent.task) else { return Ok(None) };
+    let sent = leases::last_sent(site.ledger().db(), lease.id).await?;
+    let Some(task) = sent.and_then(|sent| sent.task) else { return Ok(None) };
     Ok(match site.provider().poll_task(&TaskId::new(task), Priority::Evidence).await {
         Ok(Some(_)) => Some("works".to_owned()),
         Ok(None) => Some("works; the task was forgotten by then".to_owned()),

@@ -130,11 +130,21 @@ async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
             });
         }
     };
+    let moving: Vec<&Lease> = due
+        .iter()
+        .map(|kept| &kept.lease)
+        .filter(|lease| matches!(lease.state, State::Opening | State::Closing | State::Settling))
+        .collect();
+    let ids: Vec<LeaseId> = moving.iter().map(|lease| lease.id).collect();
+    let sent = leases::all_sent(ledger.db(), &ids).await?;
+    // First who else was moved: a lease that has ended is not asked about it any more.
+    let untold = holders::check(site, &moving, &placements, &sent).await?;
     let trust = organisation::store::read(ledger.db(), site.id()).await?.trust;
     let mut happened = Vec::new();
     for kept in &due {
         happened.extend(home_lost(site, &kept.lease));
         let event = match placements.get(&kept.lease.account) {
+            Some(placement) if untold.contains(&kept.lease.id) && !is_out(site, placement) => None,
             Some(placement) => Some(Event::Read { reading: Reading::of(placement, site.organisation(), &kept.lease), trust }),
             None => missing(site, &kept.lease, trust).await,
         };
@@ -142,7 +152,12 @@ async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
     }
     let outcomes = ledger.turn("lease.read", &happened).await?;
     judge::first_moves(site, &outcomes).await?;
-    follow_up(site, &due, &placements, &outcomes).await
+    follow_up(site, &moving, &sent, &outcomes).await
+}
+
+/// Whether the account is where lends take it. Only a read that shows it elsewhere can end a lease.
+fn is_out(site: &Site, placement: &Placement) -> bool {
+    placement.policy.as_ref() == Some(&site.organisation().recovery_policy)
 }
 
 /// The mandatory set is the one limit that a lease does not keep.
@@ -175,34 +190,23 @@ pub fn next_look(lease: &Lease, now: Timestamp) -> LookKind {
     }
 }
 
-/// What the read did not show although it was expected: does the provider's task say why, and who holds the address?
+/// What the read did not show although it was expected: does the provider's task say why?
 async fn follow_up(
-    site: &Arc<Site>,
-    due: &[Kept],
-    placements: &HashMap<AccountId, Placement>,
+    site: &Site,
+    moving: &[&Lease],
+    sent: &HashMap<LeaseId, Vec<Sent>>,
     outcomes: &[Outcome],
 ) -> Result<(), StoreError> {
-    let moving: Vec<&Lease> = due
-        .iter()
-        .map(|kept| &kept.lease)
-        .filter(|lease| matches!(lease.state, State::Opening | State::Closing | State::Settling))
-        .collect();
-    if moving.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<LeaseId> = moving.iter().map(|lease| lease.id).collect();
-    let sent = leases::last_sent(site.ledger().db(), &ids).await?;
     let now_in: HashMap<LeaseId, &State> =
         outcomes.iter().filter_map(|outcome| outcome.kept.as_ref()).map(|kept| (kept.lease.id, &kept.lease.state)).collect();
     let still: Vec<&Sent> = moving
         .iter()
         .filter(|lease| now_in.get(&lease.id).is_some_and(|state| **state == lease.state))
-        .filter_map(|lease| sent.get(&lease.id))
+        .filter_map(|lease| sent.get(&lease.id)?.last())
         .filter(|sent| sent.unresolved)
         .collect();
     let accounts: HashMap<LeaseId, &AccountId> = moving.iter().map(|lease| (lease.id, &lease.account)).collect();
-    ask_tasks(site, &still, &accounts).await?;
-    holders::check(site, &moving, placements, &sent).await
+    ask_tasks(site, &still, &accounts).await
 }
 
 /// Asks each task once what became of those whose move does not show. Only a failure that is named proves something.

@@ -158,6 +158,35 @@ async fn an_address_that_changes_hands_mid_call_takes_somebody_along_who_is_brou
     .await;
 }
 
+/// A lease under which somebody else may have been moved stays open until it is known who.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_does_not_end_before_it_is_known_whom_its_move_took_along() {
+    on_both(impatient, async |stage| {
+        let account = stage.stranded(1);
+        let bystander = stage.truth().account(well_known::HELP_DESK.id).unwrap();
+        let swap = FaultKind::Meanwhile { account: account.id.clone(), drift: Drift::SwapEmail { with: bystander.id.clone() } };
+        stage.truth().fault(Fault::on(MOVES, swap).times(1));
+        // The intake's search goes through; after that nobody can say who holds an address, but everything else works.
+        stage.truth().fault(Fault { skip: 1, ..Fault::on("POST *search", FaultKind::ServerError { status: 503 }) });
+        let lease = stage.lend(&account).await;
+        until("the move took somebody along", async || stage.policy_of(&bystander.id) == RECOVERY).await;
+        stage.ask_back(lease, &account).await;
+        // Longer than the lease would have to wait for its lend.
+        tokio::time::sleep(stage.organisation.limits.late_limit * 4).await;
+        assert!(stage.truth().faults()[1].fired > 0, "nobody was searched for");
+        let ended = stage.audience.heard(|heard| heard.leases.iter().any(|(news, _)| *news == LeaseNews::Closed));
+        assert!(!ended, "the lease ended, and somebody is out without one");
+        stage.truth().clear_faults();
+        assert_eq!(stage.audience.incident("unexpected_holder").await.account, bystander.id);
+        until("both are home", async || {
+            [&bystander.id, &account.id].into_iter().all(|account| stage.policy_of(account) == EVERYONE)
+        })
+        .await;
+        stage.audience.news(lease, LeaseNews::Closed).await;
+    })
+    .await;
+}
+
 /// The worker reads addresses for longer than its claim lasts: it must not send what it held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_whose_claim_is_over_sends_nothing() {

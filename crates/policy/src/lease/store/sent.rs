@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::row::kind;
 use crate::lease::Kind;
 
-/// A sent attempt whose outcome is not settled, or whose holder is not checked.
+/// The newest of a lease's sent attempts that named the same address and led to the same policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     /// Whose.
@@ -27,6 +27,8 @@ pub struct Sent {
     pub task: Option<String>,
     /// It can still be taken, as far as is known.
     pub unresolved: bool,
+    /// It, or an earlier one that named the same, can still be taken.
+    pub may_land: bool,
     /// Nobody else was found at the address.
     pub holder_checked: bool,
 }
@@ -40,44 +42,65 @@ struct SentRow {
     destination: String,
     task: Option<String>,
     state: String,
+    may_land: i32,
     holder_checked: bool,
 }
 
-/// The newest sent attempt of each of these leases.
+/// What each of these leases sent, by address and policy: an account whose address changed may have taken several along. The
+/// newest stands last.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn last_sent(db: &Database, ids: &[LeaseId]) -> Result<HashMap<LeaseId, Sent>, StoreError> {
+pub async fn all_sent(db: &Database, ids: &[LeaseId]) -> Result<HashMap<LeaseId, Vec<Sent>>, StoreError> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let rows: Vec<SentRow> = on!(db, pool : D => {
         let mut select = QueryBuilder::<D>::new(
-            "SELECT lease_id, number, kind, address, destination, task, state, holder_checked FROM attempt \
-             WHERE number = (SELECT MAX(newer.number) FROM attempt newer WHERE newer.lease_id = attempt.lease_id \
-             AND newer.address IS NOT NULL) AND destination IS NOT NULL AND lease_id IN (");
+            "SELECT lease_id, number, kind, address, destination, task, state, may_land, holder_checked FROM ( \
+             SELECT attempt.*, MAX(CASE WHEN state IN ('sent', 'unknown') THEN 1 ELSE 0 END) OVER same AS may_land, \
+             MAX(number) OVER same AS newest FROM attempt WHERE address IS NOT NULL AND destination IS NOT NULL AND lease_id IN (");
         let mut values = select.separated(", ");
         for id in ids {
             values.push_bind(id.uuid());
         }
-        select.push(")");
+        select.push(") WINDOW same AS (PARTITION BY lease_id, address, destination)) sent WHERE number = newest ORDER BY number");
         select.build_query_as().persistent(false).fetch_all(pool).await
     })?;
-    let mut newest = HashMap::new();
+    let mut all: HashMap<LeaseId, Vec<Sent>> = HashMap::new();
     for row in rows {
-        let wrong =
-            |column, reason: String| StoreError::Inconsistent { table: "attempt", column, row: row.lease_id.to_string(), reason };
-        let sent = Sent {
-            lease: LeaseId::from_uuid(row.lease_id),
-            number: u32::try_from(row.number).unwrap_or(0),
-            kind: kind(&row.kind).ok_or_else(|| wrong("kind", format!("{:?} is not a kind", row.kind)))?,
-            address: row.address.parse().map_err(|e: NameError| wrong("address", e.to_string()))?,
-            destination: row.destination.parse().map_err(|e: NameError| wrong("destination", e.to_string()))?,
-            task: row.task,
-            unresolved: matches!(row.state.as_str(), "sent" | "unknown"),
-            holder_checked: row.holder_checked,
-        };
-        newest.insert(sent.lease, sent);
+        let sent = row.sent()?;
+        all.entry(sent.lease).or_default().push(sent);
     }
-    Ok(newest)
+    Ok(all)
+}
+
+/// The newest sent attempt of this lease.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn last_sent(db: &Database, id: LeaseId) -> Result<Option<Sent>, StoreError> {
+    Ok(all_sent(db, &[id]).await?.remove(&id).and_then(|mut sent| sent.pop()))
+}
+
+impl SentRow {
+    fn sent(self) -> Result<Sent, StoreError> {
+        let wrong = |column, reason: String| StoreError::Inconsistent {
+            table: "attempt",
+            column,
+            row: self.lease_id.to_string(),
+            reason,
+        };
+        Ok(Sent {
+            lease: LeaseId::from_uuid(self.lease_id),
+            number: u32::try_from(self.number).unwrap_or(0),
+            kind: kind(&self.kind).ok_or_else(|| wrong("kind", format!("{:?} is not a kind", self.kind)))?,
+            address: self.address.parse().map_err(|e: NameError| wrong("address", e.to_string()))?,
+            destination: self.destination.parse().map_err(|e: NameError| wrong("destination", e.to_string()))?,
+            unresolved: matches!(self.state.as_str(), "sent" | "unknown"),
+            may_land: self.may_land != 0,
+            holder_checked: self.holder_checked,
+            task: self.task,
+        })
+    }
 }
