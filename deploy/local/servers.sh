@@ -6,7 +6,8 @@
 #   deploy/local/servers.sh ports DIR    only choose the ports that `up` will take, and write them to DIR/ports
 #
 # DIR defaults to a new folder in the temporary directory. Started again on the same DIR, the servers keep their data
-# and their ports, so a test may kill one (DIR/*.process: pid and birth) and call `up` again. Missing packages are installed with apt (as root, or through sudo); no service of the system starts.
+# and their ports, so a test may kill one (DIR/*.process: pid and birth), wait until it is gone, and call `up` again.
+# Missing packages are installed with apt (as root, or through sudo); no service of the system starts.
 #
 #   HOMEWARD_DURABLE=1   write through to the disk (fsync, full_page_writes, synchronous_commit); for crash tests and
 #                        benchmarks. Off by default: these servers then forget on a power cut, and are faster.

@@ -46,11 +46,13 @@ impl Servers {
         address.unwrap().to_owned()
     }
 
-    /// As a power cut would.
+    /// As a power cut would. While the process is there, it counts as running and is not started again.
     fn kill_rabbitmq(&self) {
         let process = std::fs::read_to_string(self.folder.join("rabbitmq.process")).unwrap();
         let pid = process.split_whitespace().next().unwrap();
         assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
+        let gone = Command::new("timeout").args(["20", "tail", "-f", "/dev/null", "--pid", pid]).status().unwrap();
+        assert!(gone.success(), "RabbitMQ ({pid}) was killed and is still there");
     }
 }
 

@@ -91,18 +91,7 @@ impl Servers {
     /// When it does not run.
     pub fn kill_postgres(&self) -> anyhow::Result<()> {
         let pid = self.pid("postgres")?;
-        let all: Vec<i32> = std::iter::once(pid).chain(children(pid)?).collect();
-        for pid in &all {
-            // It may have noticed the others' end and have ended by itself.
-            let _ = kill(*pid);
-        }
-        // It does not start again while one of the old processes is there.
-        let began = Instant::now();
-        while all.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
-            ensure!(began.elapsed() < GONE, "killed processes of PostgreSQL are still there after {GONE:?}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
+        end(&std::iter::once(pid).chain(children(pid)?).collect::<Vec<_>>())
     }
 
     /// As a power cut would.
@@ -110,7 +99,7 @@ impl Servers {
     /// # Errors
     /// When it does not run.
     pub fn kill_rabbitmq(&self) -> anyhow::Result<()> {
-        kill(self.pid("rabbitmq")?)
+        end(&[self.pid("rabbitmq")?])
     }
 
     /// Starts again what does not run. Blocks until it answers.
@@ -192,9 +181,31 @@ impl Servers {
     }
 }
 
+/// Kills processes, and waits until they are gone: while one is there, its server counts as running and is not started again.
+fn end(all: &[i32]) -> anyhow::Result<()> {
+    let [first, others @ ..] = all else { return Ok(()) };
+    kill(*first)?;
+    for pid in others {
+        // It may have noticed the first one's end and have ended by itself.
+        let _ = kill(*pid);
+    }
+    let began = Instant::now();
+    while all.iter().any(|pid| runs(*pid)) {
+        ensure!(began.elapsed() < GONE, "the killed processes {all:?} are still there after {GONE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
 fn kill(pid: i32) -> anyhow::Result<()> {
     let pid = Pid::from_raw(pid).context("a process's number")?;
     kill_process(pid, Signal::KILL).with_context(|| format!("killing {pid:?}"))
+}
+
+/// Whether there is more of a process than its entry, which stays until its parent has asked how it ended.
+fn runs(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, after)| !after.trim_start().starts_with('Z'))
 }
 
 /// The processes whose parent this was a moment ago.
