@@ -181,7 +181,7 @@ impl Servers {
     }
 }
 
-/// Kills processes, and waits until they are gone: while one is there, its server counts as running and is not started again.
+/// Kills processes, and waits until they are gone, their entries too: while one is there, its server counts as running.
 fn end(all: &[i32]) -> anyhow::Result<()> {
     let [first, others @ ..] = all else { return Ok(()) };
     kill(*first)?;
@@ -190,7 +190,7 @@ fn end(all: &[i32]) -> anyhow::Result<()> {
         let _ = kill(*pid);
     }
     let began = Instant::now();
-    while all.iter().any(|pid| runs(*pid)) {
+    while all.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
         ensure!(began.elapsed() < GONE, "the killed processes {all:?} are still there after {GONE:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -200,12 +200,6 @@ fn end(all: &[i32]) -> anyhow::Result<()> {
 fn kill(pid: i32) -> anyhow::Result<()> {
     let pid = Pid::from_raw(pid).context("a process's number")?;
     kill_process(pid, Signal::KILL).with_context(|| format!("killing {pid:?}"))
-}
-
-/// Whether there is more of a process than its entry, which stays until its parent has asked how it ended.
-fn runs(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, after)| !after.trim_start().starts_with('Z'))
 }
 
 /// The processes whose parent this was a moment ago.
