@@ -177,8 +177,8 @@ pub async fn renew(tx: &mut Tx, notices: &[&Notice], until: Timestamp) -> Result
 
 /// When the next claim runs out.
 pub async fn next_due(db: &Database) -> Result<Option<Timestamp>, StoreError> {
-    let sql = "SELECT MIN(claimed_until) FROM delivery WHERE state = 'pending'";
-    Ok(on!(db, pool => sqlx::query_scalar::<_, Option<DateTime<Utc>>>(sql).fetch_one(pool).await)?)
+    let sql = "SELECT claimed_until FROM delivery WHERE state = 'pending' ORDER BY claimed_until LIMIT 1";
+    Ok(on!(db, pool => sqlx::query_scalar::<_, DateTime<Utc>>(sql).fetch_optional(pool).await)?)
 }
 
 /// Marks notices as accepted and empties what is personal. Only those that are pending still count.

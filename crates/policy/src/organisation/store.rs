@@ -98,14 +98,14 @@ pub async fn recount(tx: &mut Tx, organisation: &OrganisationId) -> Result<(), S
     Ok(())
 }
 
-/// Versions earned some trust.
+/// Versions earned some trust. What is known already is not written again: all who open or end a lease would wait for it.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn trust(tx: &mut Tx, organisation: &OrganisationId, shown: VersionShown) -> Result<(), StoreError> {
     let sql = match shown {
-        VersionShown::ByLend => "UPDATE organisation_state SET lend_seen = $2 WHERE organisation = $1",
-        VersionShown::ByReturn => "UPDATE organisation_state SET return_seen = $2 WHERE organisation = $1",
+        VersionShown::ByLend => "UPDATE organisation_state SET lend_seen = $2 WHERE organisation = $1 AND lend_seen <> $2",
+        VersionShown::ByReturn => "UPDATE organisation_state SET return_seen = $2 WHERE organisation = $1 AND return_seen <> $2",
     };
     on_tx!(tx, c => sqlx::query(sql).bind(organisation.as_str()).bind(true).execute(c).await.map(drop))?;
     Ok(())

@@ -1,8 +1,9 @@
 //! Attempts that may be sent now.
 
 use homeward_chassis::telemetry::TraceContext;
-use homeward_store::{Database, StoreError, on};
+use homeward_store::{Database, StoreError, dialect, on};
 use homeward_types::{AccountId, LeaseId, MessageId, NameError, OrganisationId, PolicyId, Timestamp};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::lease::Kind;
@@ -49,22 +50,23 @@ pub async fn candidates(
     now: Timestamp,
     most: i64,
 ) -> Result<Vec<Candidate>, StoreError> {
-    let sql = match kind {
-        Kind::Lend => {
-            "SELECT a.lease_id, a.number, l.account, l.home, l.recovery_policy, l.opened_message, l.traceparent, l.tracestate \
-             FROM attempt a JOIN lease l ON l.id = a.lease_id WHERE a.organisation = $1 AND a.kind = 'lend' AND a.state = 'ready' \
-             AND a.not_before <= $2 AND (a.claimed_until IS NULL OR a.claimed_until <= $2) AND a.not_after > $2 \
-             AND l.state = 'opening' AND l.lends_until > $2 ORDER BY a.not_before LIMIT $3"
-        }
-        Kind::Return => {
-            "SELECT a.lease_id, a.number, l.account, l.home, l.recovery_policy, l.opened_message, l.traceparent, l.tracestate \
-             FROM attempt a JOIN lease l ON l.id = a.lease_id WHERE a.organisation = $1 AND a.kind = 'return' AND a.state = 'ready' \
-             AND a.not_before <= $2 AND (a.claimed_until IS NULL OR a.claimed_until <= $2) AND l.state = 'closing' \
-             ORDER BY l.due_at LIMIT $3"
-        }
+    // One lease for each attempt, by its id. Left to itself, PostgreSQL looks through all open leases for each while it knows
+    // little of the tables: measured, two thirds of what the database did in its first minutes.
+    let lease = dialect!(db,
+        pg: "CROSS JOIN LATERAL (SELECT * FROM lease WHERE id = a.lease_id OFFSET 0) l",
+        lite: "JOIN lease l ON l.id = a.lease_id");
+    let wanted = match kind {
+        Kind::Lend => "AND a.not_after > $2 AND l.state = 'opening' AND l.lends_until > $2 ORDER BY a.not_before",
+        Kind::Return => "AND l.state = 'closing' ORDER BY l.due_at",
     };
-    let rows: Vec<CandidateRow> = on!(db, pool => sqlx::query_as(sql)
-        .bind(organisation.as_str()).bind(now).bind(most).fetch_all(pool).await)?;
+    let rows: Vec<CandidateRow> = on!(db, pool : D => {
+        let mut select = QueryBuilder::<D>::new(
+            "SELECT a.lease_id, a.number, l.account, l.home, l.recovery_policy, l.opened_message, l.traceparent, l.tracestate \
+             FROM attempt a ");
+        select.push(lease).push(" WHERE a.organisation = $1 AND a.state = 'ready' AND a.not_before <= $2 \
+             AND (a.claimed_until IS NULL OR a.claimed_until <= $2) AND a.kind = $4 ").push(wanted).push(" LIMIT $3");
+        select.build_query_as().bind(organisation.as_str()).bind(now).bind(most).bind(kind.name()).fetch_all(pool).await
+    })?;
     rows.into_iter().map(Candidate::try_from).collect()
 }
 

@@ -1,4 +1,7 @@
 //! The work queues, and leases with their live attempts, held for a decision.
+//!
+//! What is next is asked for as the first row in the order of its index. `MIN`, and whether there is one before a moment, are
+//! answered from all rows of a table that PostgreSQL does not know yet.
 
 use std::collections::HashMap;
 
@@ -64,8 +67,8 @@ pub async fn live_attempts(tx: &mut Tx, ids: &[LeaseId]) -> Result<HashMap<Lease
 /// [`StoreError`].
 pub async fn next_ready(db: &Database, organisation: &OrganisationId, kind: Kind) -> Result<Option<Timestamp>, StoreError> {
     Ok(
-        on!(db, pool => sqlx::query_scalar("SELECT MIN(not_before) FROM attempt WHERE organisation = $1 AND kind = $2 AND state = 'ready'")
-        .bind(organisation.as_str()).bind(kind.name()).fetch_one(pool).await)?,
+        on!(db, pool => sqlx::query_scalar("SELECT not_before FROM attempt WHERE organisation = $1 AND kind = $2 AND state = 'ready' \
+        ORDER BY not_before LIMIT 1").bind(organisation.as_str()).bind(kind.name()).fetch_optional(pool).await)?,
     )
 }
 
@@ -74,10 +77,8 @@ pub async fn next_ready(db: &Database, organisation: &OrganisationId, kind: Kind
 /// # Errors
 /// [`StoreError`].
 pub async fn next_read(db: &Database, organisation: &OrganisationId) -> Result<Option<Timestamp>, StoreError> {
-    Ok(
-        on!(db, pool => sqlx::query_scalar("SELECT MIN(next_read_at) FROM lease WHERE organisation = $1 AND next_read_at IS NOT NULL")
-        .bind(organisation.as_str()).fetch_one(pool).await)?,
-    )
+    Ok(on!(db, pool => sqlx::query_scalar("SELECT next_read_at FROM lease WHERE organisation = $1 AND next_read_at IS NOT NULL \
+        ORDER BY next_read_at LIMIT 1").bind(organisation.as_str()).fetch_optional(pool).await)?)
 }
 
 /// How many accounts are due to be read; `most` stands for that many or more.
@@ -106,7 +107,8 @@ pub async fn due_ticks(db: &Database, now: Timestamp, most: i64) -> Result<Vec<L
 /// # Errors
 /// [`StoreError`].
 pub async fn next_tick(db: &Database) -> Result<Option<Timestamp>, StoreError> {
-    Ok(on!(db, pool => sqlx::query_scalar("SELECT MIN(tick_at) FROM lease WHERE tick_at IS NOT NULL").fetch_one(pool).await)?)
+    let sql = "SELECT tick_at FROM lease WHERE tick_at IS NOT NULL ORDER BY tick_at LIMIT 1";
+    Ok(on!(db, pool => sqlx::query_scalar(sql).fetch_optional(pool).await)?)
 }
 
 /// Whether lends are held back: an account of the organisation has been out past its due time since before `since`.
@@ -114,9 +116,8 @@ pub async fn next_tick(db: &Database) -> Result<Option<Timestamp>, StoreError> {
 /// # Errors
 /// [`StoreError`].
 pub async fn held_back(db: &Database, organisation: &OrganisationId, since: Timestamp) -> Result<bool, StoreError> {
-    // The earliest stands first in the index; whether there is one before `since` would be looked for in all rows of a young table.
-    let earliest: Option<Timestamp> = on!(db, pool => sqlx::query_scalar("SELECT MIN(due_at) FROM lease WHERE organisation = $1 \
-        AND state <> 'closed' AND state <> 'settling'").bind(organisation.as_str()).fetch_one(pool).await)?;
+    let earliest: Option<Timestamp> = on!(db, pool => sqlx::query_scalar("SELECT due_at FROM lease WHERE organisation = $1 \
+        AND state <> 'closed' AND state <> 'settling' ORDER BY due_at LIMIT 1").bind(organisation.as_str()).fetch_optional(pool).await)?;
     Ok(earliest.is_some_and(|due_at| due_at <= since))
 }
 
