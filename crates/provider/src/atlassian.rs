@@ -3,6 +3,7 @@
 //! What it cannot do, because there is no call for it: reset a factor (a person does, on the admin page), end sessions, read
 //! a policy's settings or members. A move names accounts by e-mail and is only accepted; the placement read proves it.
 
+mod abilities;
 mod client;
 mod domains;
 mod events;
@@ -14,6 +15,7 @@ mod manage;
 mod moves;
 pub mod paths;
 mod placements;
+mod presence;
 mod self_test;
 mod settings;
 mod users;
@@ -21,13 +23,13 @@ mod users;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use homeward_types::{AccountId, Clock, Email, Placement, ResetMethod, Timestamp};
+use homeward_types::{AccountId, Clock, Email, Placement, Timestamp};
 
 use crate::account::{AccountRecord, Cursor, FactorReading, Holder, Page, Search};
 use crate::batch::BatchLimit;
 use crate::budget::Usage;
-use crate::capabilities::{Capabilities, LeastExposure};
-use crate::care::{AccountToken, Look, ManageCheck, Presence, Reset, ResetInstruction, TokenId};
+use crate::capabilities::Capabilities;
+use crate::care::{AccountToken, Look, ManageCheck, Reset, ResetInstruction, Sighting, TokenId};
 use crate::error::ProviderError;
 use crate::event::EventPage;
 use crate::moving::{MoveAnswer, MoveOrder, TaskId, TaskReport};
@@ -71,22 +73,7 @@ impl AtlassianProvider {
 #[async_trait]
 impl IdentityProvider for AtlassianProvider {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            reset: ResetMethod::Person,
-            least_exposure: LeastExposure::PolicyMove,
-            factor_readable: true,
-            placement_versions: true,
-            moves_keyed_by_email: true,
-            moves_are_tasks: true,
-            move_batch: self.move_batch.size(),
-            placement_batch: self.placement_batch.size(),
-            factor_batch: users::EMAILS_A_SEARCH,
-            containment: true,
-            disabled_account_movable: None,
-            tokens: true,
-            sessions: false,
-            events: true,
-        }
+        self.abilities()
     }
 
     async fn page_accounts(&self, cursor: Option<&Cursor>, priority: Priority) -> Result<Page<AccountRecord>, ProviderError> {
@@ -166,8 +153,8 @@ impl IdentityProvider for AtlassianProvider {
         Ok(self.check(account, priority).await?)
     }
 
-    async fn presence(&self, account: &AccountId, by: Look, priority: Priority) -> Result<Presence, ProviderError> {
-        Ok(self.look(account, by, priority).await?)
+    async fn presence(&self, accounts: &[AccountId], by: Look, priority: Priority) -> Vec<Sighting> {
+        self.look(accounts, by, priority).await
     }
 
     async fn self_test(&self, duty: Duty) -> SelfTest {

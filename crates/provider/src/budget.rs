@@ -49,6 +49,8 @@ pub struct Usage {
     pub refused: u64,
     /// Calls in a window, as far as known.
     pub limit: Option<u32>,
+    /// Whether an answer told that limit. Otherwise it is the published one.
+    pub told: bool,
     /// Calls left in this window, as far as known.
     pub remaining: Option<u32>,
 }
@@ -57,6 +59,7 @@ pub struct Usage {
 #[derive(Debug, Default)]
 pub struct PathBudget {
     limit: Option<u32>,
+    told: bool,
     remaining: Option<u32>,
     resets: Option<Instant>,
     blocked_until: Option<Instant>,
@@ -112,6 +115,7 @@ impl PathBudget {
 
     /// Takes in what an answer said. For a refused call, the time to wait; otherwise nothing.
     pub fn learn(&mut self, news: RateNews, now: Instant) -> Duration {
+        self.told |= news.limit.is_some();
         self.limit = news.limit.or(self.limit);
         if let Some(left) = news.remaining {
             self.remaining = Some(left.saturating_sub(self.in_flight.saturating_sub(1)));
@@ -205,6 +209,7 @@ impl RateBudget {
                 sent: path.sent,
                 refused: path.refused,
                 limit: path.limit,
+                told: path.told,
                 remaining: path.remaining,
             })
             .collect();

@@ -1,7 +1,9 @@
 //! What is done for an account beside moving it: reset, containment, tokens, and whether it is still ours.
 
-use homeward_types::Timestamp;
+use homeward_types::{AccountId, Timestamp};
 use url::Url;
+
+use crate::error::ProviderError;
 
 /// What a person has to do where the provider has no call for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,4 +92,13 @@ pub enum Presence {
     NotManaged,
     /// Not found.
     NotFound,
+}
+
+/// What a look saw of one of the accounts that were asked for.
+#[derive(Debug, Clone)]
+pub struct Sighting {
+    /// Which.
+    pub account: AccountId,
+    /// Whether it is there and ours. An error is about this account alone, and is never a reason to call it gone.
+    pub presence: Result<Presence, ProviderError>,
 }

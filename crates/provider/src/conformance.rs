@@ -6,6 +6,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a check panics when an adapter fails it")]
 
+mod abilities;
 mod care;
 mod chaos;
 mod finding;
@@ -24,6 +25,7 @@ use homeward_types::{AccountId, Clock, Email, Factor, PolicyId};
 
 use crate::port::IdentityProvider;
 
+pub use abilities::*;
 pub use care::*;
 pub use chaos::*;
 pub use finding::*;
@@ -33,7 +35,7 @@ pub use patient::InChaos;
 pub use size::*;
 pub use trouble::*;
 
-pub(crate) use patience::{eventually, lend, place, settled, told};
+pub(crate) use patience::{eventually, lend, place, presence, settled, told};
 
 /// How the simulated organisation is, where the provider's documentation leaves it open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +192,10 @@ pub trait World: Send + Sync + Sized {
     fn calls(&self) -> u64;
     /// Calls that arrived for something that the provider does not have.
     fn undocumented_calls(&self) -> u64;
+    /// Whether answers tell the rate limit.
+    fn tells_limits(&self) -> bool {
+        true
+    }
     /// Whether things go wrong by chance from the start, so that a move may have to be made again. Only [`InChaos`] says so.
     fn is_chaotic(&self) -> bool {
         false
@@ -265,6 +271,9 @@ macro_rules! conformance {
             tokens_of_the_window_are_listed_and_deleted
             events_are_read_on_from_where_we_stopped
             an_account_that_went_is_missed_by_two_different_calls
+            many_that_are_missing_are_looked_for_in_bulk
+            a_limit_that_answers_tell_is_told_on
+            reads_that_are_behind_are_not_called_up_to_date
             in_chaos_everybody_comes_home
         );
     };

@@ -24,8 +24,8 @@ pub use account::{AccountRecord, Cursor, FactorReading, Holder, Origin, Page, Se
 pub use atlassian::{AtlassianProvider, AtlassianSettings, EventActions, SettingsError};
 pub use batch::{BatchLimit, Bisection};
 pub use budget::{PathBudget, Permit, RateBudget, RateNews, Usage};
-pub use capabilities::{Capabilities, LeastExposure};
-pub use care::{AccountToken, Look, ManageCheck, ManageRefusal, Presence, Reset, ResetInstruction, TokenId};
+pub use capabilities::{CallKind, CallLimit, Capabilities, Eventual, Freshness, LeastExposure, LimitSource, RateLimit};
+pub use care::{AccountToken, Look, ManageCheck, ManageRefusal, Presence, Reset, ResetInstruction, Sighting, TokenId};
 pub use error::{ErrorClass, ProviderError};
 pub use event::{Event, EventKind, EventPage};
 pub use moving::{FailureReason, MoveAccepted, MoveAnswer, MoveOrder, TaskFailure, TaskId, TaskReport};

@@ -5,7 +5,7 @@ use homeward_types::{AccountId, Email, Placement, Timestamp};
 
 use crate::account::{AccountRecord, Cursor, FactorReading, Holder, Page, Search};
 use crate::capabilities::Capabilities;
-use crate::care::{AccountToken, Look, ManageCheck, Presence, Reset, ResetInstruction, TokenId};
+use crate::care::{AccountToken, Look, ManageCheck, Reset, ResetInstruction, Sighting, TokenId};
 use crate::error::ProviderError;
 use crate::event::EventPage;
 use crate::moving::{MoveAnswer, MoveOrder, TaskId, TaskReport};
@@ -19,7 +19,7 @@ use crate::self_test::{Duty, KeyExpiry, SelfTest};
 /// abandons the call: a write may still take effect.
 #[async_trait]
 pub trait IdentityProvider: Send + Sync + 'static {
-    /// What this provider offers. Batch sizes may change as the adapter learns.
+    /// What this provider offers. Batch sizes and rate limits change as the adapter learns.
     fn capabilities(&self) -> Capabilities;
 
     /// One part of the managed accounts; `None` begins. An account may appear twice when others come and go meanwhile.
@@ -113,11 +113,9 @@ pub trait IdentityProvider: Send + Sync + 'static {
     /// [`ProviderError`].
     async fn may_manage(&self, account: &AccountId, priority: Priority) -> Result<ManageCheck, ProviderError>;
 
-    /// Whether the account is there and ours, by one of two different calls.
-    ///
-    /// # Errors
-    /// [`ProviderError`]; an error is never a reason to call an account gone.
-    async fn presence(&self, account: &AccountId, by: Look, priority: Priority) -> Result<Presence, ProviderError>;
+    /// Whether the accounts are there and ours, by one of two different calls. Any number: the adapter splits. Each that was
+    /// asked for is told once, whatever became of the others.
+    async fn presence(&self, accounts: &[AccountId], by: Look, priority: Priority) -> Vec<Sighting>;
 
     /// Makes each read that needs no earlier write once with each key, and judges what each key could write, without writing.
     /// Takes a few dozen calls at most. By default nothing is tested.

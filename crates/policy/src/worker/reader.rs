@@ -140,13 +140,15 @@ async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
     // First who else was moved: a lease that has ended is not asked about it any more.
     let untold = holders::check(site, &moving, &placements, &sent).await?;
     let trust = organisation::store::read(ledger.db(), site.id()).await?.trust;
+    let unmentioned = due.iter().map(|kept| &kept.lease).filter(|lease| !placements.contains_key(&lease.account));
+    let mut looked_for = look_for(site, &unmentioned.collect::<Vec<_>>(), trust).await;
     let mut happened = Vec::new();
     for kept in &due {
         happened.extend(home_lost(site, &kept.lease));
         let event = match placements.get(&kept.lease.account) {
             Some(placement) if untold.contains(&kept.lease.id) && !is_out(site, placement) => None,
             Some(placement) => Some(Event::Read { reading: Reading::of(placement, site.organisation(), &kept.lease), trust }),
-            None => missing(site, &kept.lease, trust).await,
+            None => looked_for.remove(&kept.lease.id),
         };
         happened.extend(event.map(|event| Happened::by_policy(kept.lease.id, event)));
     }
@@ -167,18 +169,34 @@ fn home_lost(site: &Site, lease: &Lease) -> Option<Happened> {
     lost.then(|| Happened::by_policy(lease.id, Event::HomeLost { default_home: organisation.default_home.clone() }))
 }
 
-/// The bulk read did not mention the account: one of two different calls looks for it. An error says nothing.
-async fn missing(site: &Site, lease: &Lease, trust: VersionTrust) -> Option<Event> {
+/// The bulk read did not mention these accounts: one of two different calls looks for each, as many at once as the provider
+/// takes. An error says nothing of its account, and nothing of the others.
+async fn look_for(site: &Site, unmentioned: &[&Lease], trust: VersionTrust) -> HashMap<LeaseId, Event> {
     let begun_at = site.ledger().now();
-    let look = next_look(lease, begun_at);
-    match site.provider().presence(&lease.account, look.into(), Priority::Evidence).await {
-        Ok(Presence::NotFound | Presence::NotManaged) => Some(Event::Missed { look, begun_at }),
-        Ok(Presence::Managed) => Some(Event::Read { reading: Reading { place: Place::Nowhere, version: None, begun_at }, trust }),
-        Err(error) => {
-            tracing::warn!(%error, lease = %lease.id, "whether an account is still there cannot be said");
-            None
+    let mut events = HashMap::with_capacity(unmentioned.len());
+    for kind in [LookKind::Search, LookKind::Itself] {
+        let leases: Vec<&&Lease> = unmentioned.iter().filter(|lease| next_look(lease, begun_at) == kind).collect();
+        if leases.is_empty() {
+            continue;
         }
+        let accounts: Vec<AccountId> = leases.iter().map(|lease| lease.account.clone()).collect();
+        let seen = site.provider().presence(&accounts, kind.into(), Priority::Evidence).await;
+        let seen: HashMap<AccountId, _> = seen.into_iter().map(|sighting| (sighting.account, sighting.presence)).collect();
+        events.extend(leases.into_iter().filter_map(|lease| {
+            let event = match seen.get(&lease.account)? {
+                Ok(Presence::NotFound | Presence::NotManaged) => Event::Missed { look: kind, begun_at },
+                Ok(Presence::Managed) => {
+                    Event::Read { reading: Reading { place: Place::Nowhere, version: None, begun_at }, trust }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, lease = %lease.id, "whether an account is still there cannot be said");
+                    return None;
+                }
+            };
+            Some((lease.id, event))
+        }));
     }
+    events
 }
 
 /// The call that can complete the proof that an account is gone.

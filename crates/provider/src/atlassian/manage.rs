@@ -8,8 +8,7 @@ use super::client::{Call, Failed};
 use super::fault::tame;
 use super::json::{moment, text};
 use super::paths::{DELETE_TOKEN, DISABLE, ENABLE, Endpoint, MANAGE, MANAGE_PROFILE, TOKENS};
-use crate::care::{AccountToken, Look, ManageCheck, ManageRefusal, Presence, TokenId};
-use crate::error::ErrorClass;
+use crate::care::{AccountToken, ManageCheck, ManageRefusal, TokenId};
 use crate::priority::Priority;
 
 /// The privilege that containment needs; asking for it changes nothing.
@@ -33,31 +32,6 @@ impl AtlassianProvider {
             }),
             Err(failed) => Err(failed),
         }
-    }
-
-    /// By search, or by asking for the account itself: with the key without scopes, where there is none by its page in the
-    /// directory, which is a different call than the search too.
-    pub(super) async fn look(&self, account: &AccountId, by: Look, priority: Priority) -> Result<Presence, Failed> {
-        let user = match by {
-            Look::Search => {
-                let ids = std::slice::from_ref(account);
-                self.search_ids(ids, priority).await?.into_iter().find(|user| user.record.account == *account)
-            }
-            Look::Itself => match self.check(account, priority).await {
-                Ok(ManageCheck::NoSuchAccount) => return Ok(Presence::NotFound),
-                Ok(ManageCheck::MayNot(ManageRefusal::NotManaged)) => return Ok(Presence::NotManaged),
-                Ok(ManageCheck::May | ManageCheck::MayNot(_)) => return Ok(Presence::Managed),
-                Err(failed) if failed.error.class == ErrorClass::PermanentForOrganisation => {
-                    self.details(account, priority).await?
-                }
-                Err(failed) => return Err(failed),
-            },
-        };
-        Ok(match user {
-            None => Presence::NotFound,
-            Some(user) if user.unmanaged => Presence::NotManaged,
-            Some(_) => Presence::Managed,
-        })
     }
 
     pub(super) async fn set_enabled(

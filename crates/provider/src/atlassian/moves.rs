@@ -69,7 +69,7 @@ fn answer(part: &[(AccountId, Email)], answer: Result<MoveAccepted, ProviderErro
 
 /// The error of those that were not sent because of `cause`: what to do is the same, and nothing happened to them. What was
 /// ambiguous for the sent ones may simply be tried again for these.
-fn refused_like(cause: &ProviderError, why: &str) -> ProviderError {
+pub(super) fn refused_like(cause: &ProviderError, why: &str) -> ProviderError {
     use crate::error::ErrorClass::{Ambiguous, PermanentForAccount, PermanentForOrganisation, PermanentForPolicy, Retry};
     let class = match cause.class {
         Ambiguous => Retry { after: std::time::Duration::ZERO },

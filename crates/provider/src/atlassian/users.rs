@@ -21,7 +21,7 @@ use crate::priority::Priority;
 /// Addresses that one search takes (2.1).
 pub(super) const EMAILS_A_SEARCH: usize = 100;
 /// Account ids that one search takes (2.1).
-const IDS_A_SEARCH: usize = 10;
+pub(super) const IDS_A_SEARCH: usize = 10;
 /// The largest page of a search (2.1).
 const SEARCH_PAGE: usize = 100;
 /// A search by exact names has one hit a name; more pages than this are a cursor that runs in a circle.
@@ -46,7 +46,10 @@ impl AtlassianProvider {
                 let emails = unique(emails.iter().map(Email::as_str));
                 self.search_each(&emails, Filter::Emails, Detail::Roles, priority).await?
             }
-            Search::Accounts(ids) => self.search_ids(ids, priority).await?,
+            Search::Accounts(ids) => {
+                let ids = unique(ids.iter().map(AccountId::as_str));
+                self.search_each(&ids, Filter::Ids, Detail::Roles, priority).await?
+            }
             Search::Term(term) => {
                 let body = json!({"searchTerm": term, "limit": SEARCH_PAGE, "expand": ["platformRoles"]});
                 self.search_page(body, priority).await?.users
@@ -55,10 +58,9 @@ impl AtlassianProvider {
         self.with_claims(found, priority).await
     }
 
-    /// The accounts with these ids, each with whether the organisation does not manage it.
-    pub(super) async fn search_ids(&self, ids: &[AccountId], priority: Priority) -> Result<Vec<User>, Failed> {
-        let ids = unique(ids.iter().map(AccountId::as_str));
-        self.search_each(&ids, Filter::Ids, Detail::Roles, priority).await
+    /// The accounts with these ids, at most [`IDS_A_SEARCH`] of them, as one search tells.
+    pub(super) async fn search_ids(&self, ids: &[&AccountId], priority: Priority) -> Result<Vec<User>, Failed> {
+        self.search_all(json!({"accountIds": ids, "limit": SEARCH_PAGE}), priority).await
     }
 
     /// One call for each hundred addresses; for accounts without an address, or whose address someone else holds by now, one

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use homeward_types::Factor;
+use homeward_types::{AccountId, Factor};
 
-use super::{Change, Profile, World, eventually, lend, settled};
+use super::{Change, Profile, World, eventually, lend, presence, settled};
 use crate::account::Cursor;
 use crate::care::{Look, Presence, Reset};
 use crate::event::Event;
@@ -23,7 +23,7 @@ pub async fn containment_is_reversible<W: World>() {
     for _ in 0..2 {
         provider.disable(&account, "repudiated", FIRST).await.expect("also when it is off already");
         assert_eq!(world.truth(&account).map(|truth| truth.enabled), Some(false));
-        assert_eq!(provider.presence(&account, Look::Search, FIRST).await.ok(), Some(Presence::Managed), "disabled is not gone");
+        assert_eq!(presence(&world, &account, Look::Search).await.ok(), Some(Presence::Managed), "disabled is not gone");
     }
     for _ in 0..2 {
         provider.enable(&account, FIRST).await.expect("also when it is on already");
@@ -115,14 +115,33 @@ pub async fn events_are_read_on_from_where_we_stopped<W: World>() {
 /// Deleted or unclaimed, by both looks; an account that is there is missed by neither.
 pub async fn an_account_that_went_is_missed_by_two_different_calls<W: World>() {
     let world = W::open(Profile::default()).await;
-    let provider = world.provider();
     let members = world.members(3);
     world.change(&members[0].0, Change::Delete);
     world.change(&members[1].0, Change::Unclaim);
     let expected = [Presence::NotFound, Presence::NotManaged, Presence::Managed];
-    for ((account, _), expected) in members.iter().zip(expected) {
-        for look in [Look::Search, Look::Itself] {
-            assert_eq!(provider.presence(account, look, FIRST).await.ok(), Some(expected), "{look:?}");
+    let accounts: Vec<AccountId> = members.into_iter().map(|(account, _)| account).collect();
+    for look in [Look::Search, Look::Itself] {
+        let seen = world.provider().presence(&accounts, look, FIRST).await;
+        assert_eq!(seen.len(), accounts.len(), "{look:?}");
+        for (account, expected) in accounts.iter().zip(expected) {
+            let sighting = seen.iter().find(|sighting| sighting.account == *account).expect("each is told");
+            assert_eq!(sighting.presence.as_ref().ok(), Some(&expected), "{look:?}");
         }
     }
+}
+
+/// Never a call for each account where one takes several.
+pub async fn many_that_are_missing_are_looked_for_in_bulk<W: World>() {
+    let world = W::open(Profile::default()).await;
+    let provider = world.provider();
+    let nobody = |n: usize| format!("000000:nobody-{n}").parse::<AccountId>().expect("a well-formed id");
+    let accounts: Vec<AccountId> = (0..100).map(nobody).collect();
+    let fewest = accounts.len().div_ceil(provider.capabilities().search_batch) as u64;
+    let before = world.calls();
+    let seen = provider.presence(&accounts, Look::Search, FIRST).await;
+    assert_eq!(world.calls() - before, fewest, "calls to look for {} accounts", accounts.len());
+    assert_eq!(seen.iter().map(|sighting| &sighting.account).collect::<HashSet<_>>(), accounts.iter().collect());
+    assert!(seen.iter().all(|sighting| sighting.presence.as_ref().is_ok_and(|presence| *presence == Presence::NotFound)));
+    assert!(provider.presence(&[], Look::Search, FIRST).await.is_empty());
+    assert_eq!(world.calls() - before, fewest, "nobody is looked for without a call");
 }

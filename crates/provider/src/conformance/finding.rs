@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use homeward_types::diagnosis::Claim;
 use homeward_types::{AccountId, Email, Factor};
 
-use super::{Change, Profile, World, place};
+use super::{Change, Profile, World, place, presence};
 use crate::account::{AccountRecord, Cursor, Holder, Search};
 use crate::care::{Look, ManageCheck, ManageRefusal, Presence};
 use crate::priority::Priority;
@@ -50,7 +50,7 @@ pub async fn an_account_that_nobody_knows_is_missing_everywhere<W: World>() {
     let holder = Holder { account: nobody(), email: Some(address) };
     assert!(provider.read_factors(&[holder], Priority::Evidence).await.expect("nothing is wrong").is_empty());
     for look in [Look::Search, Look::Itself] {
-        assert_eq!(provider.presence(&nobody(), look, Priority::Evidence).await.ok(), Some(Presence::NotFound), "{look:?}");
+        assert_eq!(presence(&world, &nobody(), look).await.ok(), Some(Presence::NotFound), "{look:?}");
     }
     assert_eq!(provider.may_manage(&nobody(), Priority::Evidence).await.ok(), Some(ManageCheck::NoSuchAccount));
 }
@@ -65,7 +65,7 @@ pub async fn an_account_that_is_not_ours_says_so<W: World>() {
     assert!(matches!(found[0].claim, Some(Claim::DomainNotVerified | Claim::NotClaimed)), "{:?}", found[0].claim);
     assert_eq!(found[0].factor, Factor::Unknown);
     for look in [Look::Search, Look::Itself] {
-        assert_eq!(provider.presence(&account, look, Priority::Evidence).await.ok(), Some(Presence::NotManaged), "{look:?}");
+        assert_eq!(presence(&world, &account, look).await.ok(), Some(Presence::NotManaged), "{look:?}");
     }
     let check = provider.may_manage(&account, Priority::Evidence).await.ok();
     assert_eq!(check, Some(ManageCheck::MayNot(ManageRefusal::NotManaged)));

@@ -7,6 +7,7 @@ use homeward_types::{AccountId, Email, Placement, PolicyId};
 use tokio::time::Instant;
 
 use super::World;
+use crate::care::{Look, Presence};
 use crate::error::{ErrorClass, ProviderError};
 use crate::moving::{MoveAccepted, MoveAnswer, MoveOrder};
 use crate::priority::Priority;
@@ -64,6 +65,13 @@ pub(crate) async fn place(world: &impl World, account: &AccountId) -> Option<Pla
     .await;
     assert!(read.len() <= 1 && read.iter().all(|placement| placement.account == *account));
     read.into_iter().next()
+}
+
+/// Whether one account is there and ours, by one look.
+pub(crate) async fn presence(world: &impl World, account: &AccountId, by: Look) -> Result<Presence, ProviderError> {
+    let mut seen = world.provider().presence(std::slice::from_ref(account), by, Priority::Evidence).await;
+    assert!(seen.len() == 1 && seen[0].account == *account, "one was asked for: {seen:?}");
+    seen.remove(0).presence
 }
 
 /// Waits until everybody of `who` is read in `policy`. In chaos a move that was accepted may never happen, or only for some:

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Calls, Change, Profile, Trouble, Truth, World};
 use crate::account::{AccountRecord, Cursor, FactorReading, Holder, Page, Search};
 use crate::capabilities::Capabilities;
-use crate::care::{AccountToken, Look, ManageCheck, Presence, Reset, ResetInstruction, TokenId};
+use crate::care::{AccountToken, Look, ManageCheck, Reset, ResetInstruction, Sighting, TokenId};
 use crate::error::{ErrorClass, ProviderError};
 use crate::event::EventPage;
 use crate::moving::{MoveAnswer, MoveOrder, TaskId, TaskReport};
@@ -149,8 +149,26 @@ impl IdentityProvider for Patient {
         again!(self.provider.may_manage(account, priority))
     }
 
-    async fn presence(&self, account: &AccountId, by: Look, priority: Priority) -> Result<Presence, ProviderError> {
-        again!(self.provider.presence(account, by, priority))
+    /// Who failed by chance is looked for again, and nobody else.
+    async fn presence(&self, accounts: &[AccountId], by: Look, priority: Priority) -> Vec<Sighting> {
+        let deadline = Instant::now() + PATIENCE;
+        let (mut left, mut seen) = (accounts.to_vec(), Vec::new());
+        loop {
+            let (mut again, mut longest) = (Vec::new(), None);
+            for sighting in self.provider.presence(&left, by, priority).await {
+                match wait(&sighting.presence, deadline) {
+                    None => seen.push(sighting),
+                    Some(wait) => {
+                        longest = longest.max(Some(wait));
+                        again.push(sighting.account);
+                    }
+                }
+            }
+            let Some(longest) = longest else { break };
+            tokio::time::sleep(longest).await;
+            left = again;
+        }
+        seen
     }
 
     async fn self_test(&self, duty: Duty) -> SelfTest {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use homeward_types::AccountId;
 
-use super::{Calls, Profile, Trouble, World, eventually, lend, place, settled, told};
+use super::{Calls, Profile, Trouble, World, eventually, lend, place, presence, settled, told};
 use crate::account::{Holder, Search};
+use crate::care::Look;
 use crate::error::{ErrorClass, ProviderError};
 use crate::priority::Priority;
 
@@ -140,8 +141,8 @@ pub async fn a_revoked_key_is_a_matter_for_an_administrator<W: World>() {
     errors.extend(provider.find_accounts(Search::Accounts(&ids), Priority::Evidence).await.err());
     errors.extend(provider.page_accounts(None, Priority::Sync).await.err());
     errors.extend(provider.may_manage(&ids[0], Priority::Evidence).await.err());
-    errors.extend(provider.presence(&ids[0], crate::Look::Search, Priority::Evidence).await.err());
-    errors.extend(provider.presence(&ids[0], crate::Look::Itself, Priority::Evidence).await.err());
+    errors.extend(presence(&world, &ids[0], Look::Search).await.err());
+    errors.extend(presence(&world, &ids[0], Look::Itself).await.err());
     errors.extend(told(&lend(&world, &who, &world.recovery()).await, &who).into_values().filter_map(Result::err));
     assert_eq!(errors.len(), 9);
     for error in errors {

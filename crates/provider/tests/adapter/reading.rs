@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use homeward_provider::{
-    ErrorClass, Holder, IdentityProvider, Look, ManageCheck, ManageRefusal, Presence, Priority, Search, TokenId,
+    ErrorClass, Holder, IdentityProvider, Look, ManageCheck, ManageRefusal, Presence, Priority, Search, Sighting, TokenId,
 };
 use homeward_types::diagnosis::Claim;
 use homeward_types::{AccountId, Clock, Factor, SystemClock};
@@ -179,7 +180,7 @@ async fn gone_needs_the_providers_own_word_from_two_different_calls() {
     })
     .await;
     let provider = stub.provider();
-    let look = async |id: &str, by| provider.presence(&account(id), by, EVIDENCE).await.ok();
+    let look = async |id: &str, by| provider.presence(&[account(id)], by, EVIDENCE).await.remove(0).presence.ok();
     assert_eq!(look("any", Look::Search).await, Some(Presence::NotFound));
     assert_eq!(look("gone", Look::Itself).await, Some(Presence::NotFound));
     assert_eq!(look("gateway", Look::Itself).await, None, "a gateway's page proves nothing");
@@ -188,6 +189,70 @@ async fn gone_needs_the_providers_own_word_from_two_different_calls() {
     assert_eq!(look("scoped", Look::Itself).await, Some(Presence::Managed), "by its page in the directory");
     let check = provider.may_manage(&account("synced"), EVIDENCE).await.expect("an answer");
     assert!(matches!(check, ManageCheck::MayNot(ManageRefusal::SyncedFrom(_))));
+}
+
+/// How each was seen: there, gone, or an error.
+fn seen(sightings: &[Sighting]) -> BTreeMap<String, &'static str> {
+    let word = |sighting: &Sighting| match &sighting.presence {
+        Ok(Presence::Managed) => "ours",
+        Ok(Presence::NotManaged) => "not ours",
+        Ok(Presence::NotFound) => "gone",
+        Err(_) => "error",
+    };
+    sightings.iter().map(|sighting| (sighting.account.as_str().to_owned(), word(sighting))).collect()
+}
+
+#[tokio::test]
+async fn a_search_that_is_refused_for_one_id_is_made_for_the_others() {
+    let stub = Stub::start(|request| {
+        let ids = request.list("accountIds");
+        if ids.iter().any(|id| id == "id-13") {
+            return Reply::json(400, &json!({"errors": [{"code": "X", "title": "no such id"}]}));
+        }
+        let there = ids.iter().filter(|id| *id != "id-5");
+        Reply::json(200, &json!({"data": there.map(|id| user(id, "a@x.com")).collect::<Vec<_>>()}))
+    })
+    .await;
+    let mut asked = ids(25);
+    asked.push(account("id-3")); // twice
+    let sightings = stub.provider().presence(&asked, Look::Search, EVIDENCE).await;
+    assert_eq!(sightings.len(), 25, "each once");
+    for (id, saw) in seen(&sightings) {
+        let expected = if id == "id-5" {
+            "gone"
+        } else if id == "id-13" {
+            "error"
+        } else {
+            "ours"
+        };
+        assert_eq!(saw, expected, "{id}");
+    }
+    assert!(stub.seen().len() <= 3 + 8, "{} searches", stub.seen().len());
+}
+
+#[tokio::test]
+async fn one_accounts_error_does_not_keep_the_others_from_being_asked_for_but_a_refused_key_does() {
+    let manage = |line: &str| !line.contains("/users/id-2/");
+    let stub = Stub::start(move |request| {
+        if manage(&request.line) {
+            Reply::json(200, &json!({"lifecycle.enablement": {"allowed": true}}))
+        } else {
+            Reply::status(500)
+        }
+    })
+    .await;
+    let sightings = stub.provider().presence(&ids(30), Look::Itself, EVIDENCE).await;
+    assert_eq!(seen(&sightings).into_iter().filter(|(_, saw)| *saw != "ours").collect::<Vec<_>>(), [("id-2".into(), "error")]);
+    assert_eq!(stub.seen().len(), 30);
+    let stub = Stub::start(|_| Reply::json(401, &json!({"code": 401, "message": "no"}))).await;
+    let sightings = stub.provider().presence(&ids(30), Look::Itself, EVIDENCE).await;
+    assert!(
+        seen(&sightings).len() == 30
+            && sightings.iter().all(|sighting| {
+                sighting.presence.as_ref().is_err_and(|error| error.class == ErrorClass::PermanentForOrganisation)
+            })
+    );
+    assert!(stub.seen().len() <= 8, "the rest was not sent: {}", stub.seen().len());
 }
 
 #[tokio::test]

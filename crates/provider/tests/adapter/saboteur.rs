@@ -131,6 +131,9 @@ fn attempts() -> Vec<Attempt> {
         tokens_of_the_window_are_listed_and_deleted LeavesTokens
         events_are_read_on_from_where_we_stopped ForgetsTheCursor
         an_account_that_went_is_missed_by_two_different_calls CallsEveryoneManaged
+        many_that_are_missing_are_looked_for_in_bulk ReadsOneByOne
+        a_limit_that_answers_tell_is_told_on KeepsLimitsToItself
+        reads_that_are_behind_are_not_called_up_to_date CallsReadsUpToDate
         in_chaos_everybody_comes_home Pretends
     }
 }

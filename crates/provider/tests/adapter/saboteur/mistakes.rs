@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use homeward_provider::{
-    AccountRecord, AccountToken, Capabilities, Cursor, Duty, ErrorClass, EventPage, FactorReading, Holder, IdentityProvider,
-    KeyExpiry, Look, ManageCheck, MoveAccepted, MoveAnswer, MoveOrder, Page, Presence, Priority, ProviderError, Reset,
-    ResetInstruction, Search, SelfTest, TaskId, TaskReport, TokenId,
+    AccountRecord, AccountToken, Capabilities, Cursor, Duty, ErrorClass, EventPage, FactorReading, Freshness, Holder,
+    IdentityProvider, KeyExpiry, Look, ManageCheck, MoveAccepted, MoveAnswer, MoveOrder, Page, Presence, Priority, ProviderError,
+    Reset, ResetInstruction, Search, SelfTest, Sighting, TaskId, TaskReport, TokenId,
 };
 use homeward_types::diagnosis::Claim;
 use homeward_types::{AccountId, Email, Factor, Placement, PlacementVersion, PolicyId, Timestamp};
@@ -61,6 +61,10 @@ pub enum Mistake {
     LeavesTokens,
     /// Reads events from the start each time.
     ForgetsTheCursor,
+    /// Does not pass on the limits that answers tell.
+    KeepsLimitsToItself,
+    /// Says that no read is ever behind.
+    CallsReadsUpToDate,
     /// Never lets go of a page.
     KeepsPages,
 }
@@ -143,7 +147,16 @@ impl Saboteur {
 #[async_trait]
 impl IdentityProvider for Saboteur {
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        let mut can = self.inner.capabilities();
+        if self.makes(Mistake::KeepsLimitsToItself) {
+            for limit in &mut can.rate_limits {
+                limit.limit = None;
+            }
+        }
+        if self.makes(Mistake::CallsReadsUpToDate) {
+            (can.eventual.placements, can.eventual.factors) = (Freshness::AtOnce, Freshness::AtOnce);
+        }
+        can
     }
 
     async fn page_accounts(&self, cursor: Option<&Cursor>, priority: Priority) -> Result<Page<AccountRecord>, ProviderError> {
@@ -281,11 +294,20 @@ impl IdentityProvider for Saboteur {
         self.spoil(self.inner.may_manage(account, priority).await)
     }
 
-    async fn presence(&self, account: &AccountId, by: Look, priority: Priority) -> Result<Presence, ProviderError> {
-        if self.makes(Mistake::CallsEveryoneManaged) {
-            return Ok(Presence::Managed);
+    async fn presence(&self, accounts: &[AccountId], by: Look, priority: Priority) -> Vec<Sighting> {
+        let mut seen = Vec::new();
+        let size = if self.makes(Mistake::ReadsOneByOne) { 1 } else { accounts.len().max(1) };
+        for part in accounts.chunks(size) {
+            seen.extend(self.inner.presence(part, by, priority).await);
         }
-        self.spoil(self.inner.presence(account, by, priority).await)
+        for sighting in &mut seen {
+            if self.makes(Mistake::CallsEveryoneManaged) {
+                sighting.presence = Ok(Presence::Managed);
+            }
+            let told = std::mem::replace(&mut sighting.presence, Ok(Presence::Managed));
+            sighting.presence = self.spoil(told);
+        }
+        seen
     }
 
     async fn self_test(&self, duty: Duty) -> SelfTest {
