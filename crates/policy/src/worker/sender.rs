@@ -6,6 +6,7 @@ mod flight;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use homeward_provider::Capabilities;
 use homeward_store::{StoreError, transaction};
 use homeward_types::{LeaseId, MessageId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -22,8 +23,7 @@ use crate::organisation;
 use crate::site::Site;
 use flight::Flight;
 
-/// Leases in one batch: two full calls, so that a provider that takes somewhat less than a hundred at once gets three of them
-/// rather than four.
+/// Leases in one batch at most; how many it is depends on what the provider takes ([`full`]).
 const MOST: usize = 200;
 
 /// Sends the organisation's lends until the shutdown.
@@ -51,12 +51,13 @@ async fn run(site: Arc<Site>, kind: Kind, shutdown: CancellationToken) {
         land(&mut flights);
         // From here on every confirm wakes the pause below.
         confirmations.mark_unchanged();
-        let go = match find(&site, kind).await {
+        let full = full(&site.provider().capabilities());
+        let go = match find(&site, kind, full).await {
             Ok(found) if found.is_empty() => {
                 drop(permit);
                 pause(&site, kind, &mut confirmations, &shutdown).await
             }
-            Ok(found) if !gathering.goes(found.len(), MOST, &flights) => {
+            Ok(found) if !gathering.goes(found.len(), full, &flights) => {
                 drop(permit);
                 let Some(bells) = site.ledger().belfry().of(site.id()) else { break };
                 let bell = match kind {
@@ -120,19 +121,27 @@ async fn pause(site: &Site, kind: Kind, confirmations: &mut watch::Receiver<u64>
     }
 }
 
-/// What may be sent now, at most [`MOST`].
-async fn find(site: &Site, kind: Kind) -> Result<Vec<Candidate>, StoreError> {
+/// How many leases, at most [`MOST`], take the fewest calls for each: a batch has its addresses read and is then moved, both in
+/// as many calls as the provider makes it take. Where it takes 99 in a move, two hundred would take three moves, and 198 two.
+fn full(can: &Capabilities) -> usize {
+    let calls = |leases: usize| leases.div_ceil(can.placement_batch.max(1)) + leases.div_ceil(can.move_batch.max(1));
+    let fewer = |best: usize, leases: usize| if calls(leases) * best <= calls(best) * leases { leases } else { best };
+    (1..=MOST).fold(1, fewer)
+}
+
+/// What may be sent now, at most so many.
+async fn find(site: &Site, kind: Kind, full: usize) -> Result<Vec<Candidate>, StoreError> {
     let ledger = site.ledger();
     if kind == Kind::Lend && held_back(site).await? {
         return Ok(Vec::new());
     }
     // Of the lends, some are not confirmed yet: those behind them fill the batch.
-    let many = if kind == Kind::Lend { 2 * MOST } else { MOST };
+    let many = if kind == Kind::Lend { 2 * full } else { full };
     let many = i64::try_from(many).unwrap_or(i64::MAX);
     let mut found = leases::candidates(ledger.db(), site.id(), kind, ledger.now(), many).await?;
     if kind == Kind::Lend {
         keep_confirmed(site, &mut found).await?;
-        found.truncate(MOST);
+        found.truncate(full);
     }
     Ok(found)
 }
@@ -170,4 +179,23 @@ async fn keep_confirmed(site: &Site, found: &mut Vec<Candidate>) -> Result<(), S
     let confirmed = site.ledger().outbox().confirmed(&messages).await?;
     found.retain(|candidate| candidate.opened_message.is_some_and(|message| confirmed.contains(&message)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_as_large_as_full_calls_make_it() {
+        let size = |move_batch, placement_batch| full(&Capabilities { move_batch, placement_batch, ..Capabilities::default() });
+        assert_eq!(size(100, 100), 200);
+        assert_eq!(size(99, 100), 198, "two moves and two reads");
+        assert_eq!(size(96, 100), 192);
+        assert_eq!(size(75, 100), 200, "three moves and two reads are fewer for each than two and two of 150");
+        assert_eq!(size(58, 100), 174);
+        assert_eq!(size(50, 100), 200);
+        assert_eq!(size(1_000, 1_000), 200);
+        assert_eq!(size(1, 1), 200);
+        assert_eq!(size(0, 0), 200, "nonsense of an adapter harms nobody");
+    }
 }
