@@ -1,7 +1,8 @@
 //! Measures directory: a first and a second sweep of many accounts, and watches from command to proof.
 //!
-//! `cargo run --release -p homeward-directory --example figures -- [accounts] [watches]`; PostgreSQL too if
-//! `HOMEWARD_TEST_POSTGRES` is set. The simulator runs in the same process, so it takes its share of the same cores.
+//! `cargo run --release -p homeward-directory --example figures -- [accounts] [watches] [sqlite|postgres]`; without a store both,
+//! PostgreSQL only if `HOMEWARD_TEST_POSTGRES` is set. The simulator runs in the same process, so it takes its share of the same
+//! cores and of the memory that is printed.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a measurement stops at what it did not expect, and prints")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -162,6 +163,13 @@ fn rate(many: usize, time: Duration) -> f64 {
     many as f64 / time.as_secs_f64()
 }
 
+/// As Linux tells it.
+fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let told = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    told.map_or_else(|| "not told".into(), |told| told.trim().to_owned())
+}
+
 async fn measure(name: &str, database: TestDatabase, accounts: usize, many: usize) {
     let config = SimulatorConfig { accounts, stranded: many, ..SimulatorConfig::default() };
     let simulator = Simulator::start(config).await.expect("a port");
@@ -185,6 +193,7 @@ async fn measure(name: &str, database: TestDatabase, accounts: usize, many: usiz
     let began = Instant::now();
     swept(&database, 2).await;
     println!("  second sweep, with the wait before it: {:.2?}", began.elapsed());
+    println!("  most memory until now, simulator included: {}", peak_memory());
     watches(&simulator, &asker, &neighbours, many, &ear, absent).await;
     shutdown.begin("measured");
     shutdown.finish(Duration::from_secs(10)).await.expect("an end");
@@ -193,10 +202,15 @@ async fn measure(name: &str, database: TestDatabase, accounts: usize, many: usiz
 
 #[tokio::main]
 async fn main() {
-    let mut numbers = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
-    let (accounts, many) = (numbers.next().unwrap_or(100_000), numbers.next().unwrap_or(5_000));
-    measure("SQLite", sqlite().await, accounts, many).await;
-    if std::env::var_os("HOMEWARD_TEST_POSTGRES").is_some() {
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |otherwise| arguments.next().map_or(otherwise, |text| text.parse().expect("a number"));
+    let (accounts, many) = (number(100_000), number(5_000));
+    let only = arguments.next();
+    let wanted = |store: &str| only.as_deref().is_none_or(|only| only == store);
+    if wanted("sqlite") {
+        measure("SQLite", sqlite().await, accounts, many).await;
+    }
+    if wanted("postgres") && std::env::var_os("HOMEWARD_TEST_POSTGRES").is_some() {
         measure("PostgreSQL", postgres().await, accounts, many).await;
     }
 }
