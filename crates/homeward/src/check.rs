@@ -1,12 +1,16 @@
 //! `homeward check provider`: what the keys can do, tried out without changing anything.
 
+mod offer;
+
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use homeward_chassis::shutdown::Shutdown;
 use homeward_provider::atlassian::{AtlassianProvider, AtlassianSettings};
-use homeward_provider::{Duty, Expiry, IdentityProvider as _, KeyTest, May, ReadOutcome, ReadTest, Reason, SelfTest, ToldBy};
+use homeward_provider::{
+    Capabilities, Duty, Expiry, IdentityProvider as _, KeyTest, May, ReadOutcome, ReadTest, Reason, SelfTest, ToldBy,
+};
 use homeward_types::{OrganisationId, SystemClock};
 use serde::Serialize;
 
@@ -18,6 +22,10 @@ use crate::settings::{OrganisationSettings, Settings};
 #[derive(Debug, Serialize)]
 pub struct Tested {
     organisation: OrganisationId,
+    /// What the provider offers, limits and tells late, as far as known after the test.
+    capabilities: Capabilities,
+    /// How far behind reads are taken to be.
+    assumed: offer::Assumed,
     /// The keys that find, move and read back.
     recovery: SelfTest,
     /// Patrol's.
@@ -51,12 +59,13 @@ impl Tested {
     /// # Errors
     /// A setting that cannot be used.
     pub async fn of(settings: &OrganisationSettings) -> Result<Self, Failure> {
-        let recovery = test(settings.provider.atlassian(&settings.limits), Duty::Recovery).await?;
-        let patrol = test(settings.provider.for_patrol(&settings.limits), Duty::Patrol).await?;
+        let (recovery, capabilities) = test(settings.provider.atlassian(&settings.limits), Duty::Recovery).await?;
+        let (patrol, _) = test(settings.provider.for_patrol(&settings.limits), Duty::Patrol).await?;
         let needs_met = |test: &SelfTest| test.missing().is_empty() && test.refused().next().is_none();
         let moves = recovery.notes.iter().all(|note| note.code != "NO_KEY_MOVES");
         let fine = needs_met(&recovery) && needs_met(&patrol) && moves;
-        Ok(Self { organisation: settings.id.clone(), recovery, patrol, fine })
+        let assumed = offer::Assumed::of(&settings.limits);
+        Ok(Self { organisation: settings.id.clone(), capabilities, assumed, recovery, patrol, fine })
     }
 }
 
@@ -75,7 +84,7 @@ pub fn beside_the_start(settings: &Settings, duties: &'static [Duty], shutdown: 
                     () = stop.cancelled() => return,
                     tested = test(reach, *duty) => tested,
                 };
-                if let Ok(test) = tested {
+                if let Ok((test, _)) = tested {
                     log(&settings.id, &test);
                 }
             }
@@ -100,10 +109,12 @@ fn log(organisation: &OrganisationId, test: &SelfTest) {
     }
 }
 
-async fn test(settings: AtlassianSettings, duty: Duty) -> Result<SelfTest, Failure> {
+/// What the test showed, and what the provider offers as far as it is known after it.
+async fn test(settings: AtlassianSettings, duty: Duty) -> Result<(SelfTest, Capabilities), Failure> {
     let provider = AtlassianProvider::new(settings, Arc::new(SystemClock));
     let provider = provider.map_err(|error| Failure::Configuration(format!("organisations, provider: {error}")))?;
-    Ok(provider.self_test(duty).await)
+    let tested = provider.self_test(duty).await;
+    Ok((tested, provider.capabilities()))
 }
 
 /// 0 if everything that is needed works; 4 if nobody answered; 3 if a key may not.
@@ -154,6 +165,8 @@ fn text(tested: &Tested) -> String {
             line(&mut text, &format!("  NEEDED for {what}, and no key was seen to do it: {} ({})", read.call, read.purpose));
         }
     }
+    line(&mut text, &format!("{}, what the provider offers:", tested.organisation));
+    text.push_str(&offer::text(&tested.capabilities, &tested.assumed));
     let verdict = if tested.fine { "everything that is needed works" } else { "something that is needed does not work" };
     line(&mut text, &format!("{}: {verdict}\n", tested.organisation));
     text

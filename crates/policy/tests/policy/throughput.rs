@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use homeward_policy::Policy;
 use homeward_proto::policy::v1::LeaseNews;
-use homeward_simulator::AccountTruth;
+use homeward_proto::words::v1 as words;
 use homeward_simulator::config::RateLimit;
 use homeward_simulator::well_known::policy::EVERYONE;
+use homeward_simulator::{AccountTruth, Drift};
 use homeward_store::testing::{self, TestDatabase};
 use homeward_types::Limits;
 
@@ -117,5 +118,40 @@ async fn a_thousand_lends_and_returns_take_hardly_more_calls_than_they_must() {
 async fn the_same_where_the_provider_takes_fewer_at_once_than_we_think() {
     for limit in [50, 60, 99] {
         one_of_three(async || testing::sqlite().await, Some(limit)).await;
+    }
+}
+
+/// What a bulk read does not mention is looked for in bulk: one search for ten accounts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_deleted_accounts_are_not_searched_for_one_by_one() {
+    const MANY: usize = 100;
+    /// See the fact sheet on the provider, 2.1.
+    const IDS_A_SEARCH: usize = 10;
+    for db in testing::migrated(&Policy::migrations()).await {
+        let mut plan = plan(None);
+        // The first look is at the next patrol, for all of them; the second one follows soon.
+        plan.limits.patrol = Duration::from_secs(5);
+        plan.simulator.rate_limits.clear();
+        let mut stage = Stage::set(db, plan).await;
+        stage.start_policy().await;
+        let accounts: Vec<AccountTruth> = (1..=MANY).map(|n| stage.stranded(n)).collect();
+        let leases = futures_util::future::join_all(accounts.iter().map(|account| stage.lend(account))).await;
+        for lease in &leases {
+            stage.audience.news(*lease, LeaseNews::Lent).await;
+        }
+        let before = served(&stage.truth());
+        for account in &accounts {
+            stage.truth().drift(&account.id, Drift::Delete { grace: false }).unwrap();
+        }
+        for lease in &leases {
+            assert_eq!(stage.audience.news(*lease, LeaseNews::Closed).await.end(), words::LeaseEnd::Gone);
+        }
+        let calls = since(&stage.truth(), &before);
+        let of = |path: &str| calls.iter().find(|(call, _)| call.contains(path)).map_or(0, |(_, count)| *count);
+        let (reads, searches) = (of("bulk-fetch"), of("users/search"));
+        println!("{MANY} deleted accounts: {reads} bulk reads, {searches} searches, {calls:?}");
+        let fewest = MANY.div_ceil(IDS_A_SEARCH) as u64;
+        assert!((fewest..=fewest + reads).contains(&searches), "each read may leave one search that is not full: {calls:?}");
+        assert!(searches * 2 <= MANY as u64, "{calls:?}");
     }
 }
