@@ -30,7 +30,7 @@ pub fn text(can: &Capabilities, assumed: &Assumed) -> String {
     let mut text = String::new();
     let mut line = |what: &str, how: String| {
         // Writing into a text cannot fail.
-        let _ = writeln!(text, "  {what:<28}{how}");
+        let _ = writeln!(text, "  {what:<34}{how}");
     };
     let reset = match can.reset {
         ResetMethod::Api => "by a call",

@@ -16,7 +16,7 @@ async fn what_each_key_can_do_is_told_without_trying_to_write() {
     }
     assert!(ran.out.contains("SCOPED_KEY_REFUSED") && ran.out.contains("could write, not tried"), "{}", ran.out);
     assert!(ran.out.contains("expires   unknown"), "what nobody knows is said: {}", ran.out);
-    for told in ["limit of moves", "200 calls in 1m (published)", "late reads: placements      unknown; read_lag takes"] {
+    for told in ["limit of moves", "200 calls in 1m (published)", "late reads: placements            unknown; read_lag takes"] {
         assert!(ran.out.contains(told), "{told} in {}", ran.out);
     }
     assert_eq!(stage.writes(), 0);
