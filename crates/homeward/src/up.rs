@@ -1,6 +1,8 @@
 //! `homeward up`: all services in one process, durable under the data directory.
 
 mod doors;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,7 +46,7 @@ pub async fn run(args: &cli::Settings) -> Result<(), Failure> {
     boundary::listen_if_asked().context("recording crash boundaries")?;
     let guard = telemetry::init(&settings.telemetry, "homeward").context("setting up telemetry")?;
     let doors = Doors::open(&settings.listen).await?;
-    let system = System::start_with(&settings, doors, Some(guard.page())).await?;
+    let system = System::start_with(&settings, doors, Some(guard.page()), Arc::new(SystemClock)).await?;
     system.shutdown.on_signals().context("listening for signals")?;
     check::beside_the_start(&settings, &[Duty::Recovery, Duty::Patrol], &system.shutdown);
     println!("homeward is up: gRPC on {}, console on http://{}", system.grpc, system.console);
@@ -58,14 +60,19 @@ impl System {
     /// Starts every service behind `doors`. Ready to serve when this returns.
     #[cfg(feature = "demo")]
     pub async fn start(settings: &Settings, doors: Doors) -> Result<Self, Failure> {
-        Self::start_with(settings, doors, None).await
+        Self::start_with(settings, doors, None, Arc::new(SystemClock)).await
     }
 
-    async fn start_with(settings: &Settings, doors: Doors, metrics: Option<Page>) -> Result<Self, Failure> {
+    async fn start_with(
+        settings: &Settings,
+        doors: Doors,
+        metrics: Option<Page>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Failure> {
         let (grpc, console) = (doors.grpc_address()?, doors.console_address()?);
         let (shutdown, health) = (Shutdown::new(), Health::new());
         let hub = homeward_chassis::rpc::memory::Hub::new();
-        let all = All::make(settings, Peers::near(hub.clone())?).await?;
+        let all = All::make(settings, Peers::near(hub.clone())?, clock).await?;
         let server = all.server().follow(health.clone());
         for service in &all.services {
             service.spawn(&shutdown);
@@ -115,12 +122,11 @@ struct All {
 }
 
 impl All {
-    async fn make(settings: &Settings, peers: Peers) -> Result<Self, Failure> {
+    async fn make(settings: &Settings, peers: Peers, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         compose::private_folder(&settings.data_dir)?;
         let mut settings = settings.clone();
         // In one process policy need not be told whom to believe.
         settings.grants.accept(compose::grant_key(&settings)?.public_key());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let broker = broker(&settings, clock.clone()).await?;
         let ground = Ground::lay(&settings, peers, broker, clock)?;
         let (mut services, mut databases) = (Vec::new(), Vec::new());
