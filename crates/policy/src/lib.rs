@@ -57,7 +57,7 @@ use subscriber::{CareHandler, LendHandler, ReturnHandler};
 pub const SERVICE: &str = "policy";
 
 /// The tables that the service owns, besides those of messaging and the audit log.
-pub const TABLES: Migrations = migrations!("policy", ["0001_lease", "0002_judged", "0003_restored"]);
+pub const TABLES: Migrations = migrations!("policy", ["0001_lease", "0002_judged", "0003_restored", "0004_census"]);
 
 /// What policy is made from.
 pub struct Parts {
@@ -166,6 +166,7 @@ impl Policy {
             shutdown.run("policy.lends", worker::send_lends(site.clone(), shutdown.token()));
             shutdown.run("policy.reader", worker::read_accounts(site.clone(), shutdown.token()));
             shutdown.run("policy.count", worker::count_accounts(site.clone(), shutdown.token()));
+            shutdown.run("policy.census", restored::census::take(site.clone(), shutdown.token()));
             shutdown.run("policy.keys", keys::watch(site.clone(), shutdown.token()));
             if site.organisation().limits.contain_overdue {
                 shutdown.run("policy.contain", worker::contain_overdue(site.clone(), shutdown.token()));

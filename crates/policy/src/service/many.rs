@@ -8,7 +8,7 @@ use homeward_proto::policy::v1;
 use homeward_proto::wire::parse;
 use homeward_store::audit::{self, Entry};
 use homeward_store::{StoreError, transaction};
-use homeward_types::{IncidentId, LeaseId, OrganisationId};
+use homeward_types::{IncidentId, LeaseId, OrganisationId, Timestamp};
 use serde_json::json;
 
 use super::{PolicyRpc, database, invalid, reason};
@@ -16,7 +16,8 @@ use crate::incident::Incident;
 use crate::lease::store::{self as leases, Kept};
 use crate::lease::{News, State};
 use crate::ledger::{Changes, Happened};
-use crate::{organisation, restored};
+use crate::organisation;
+use crate::restored::{self, store::End};
 
 /// Leases returned in one transaction.
 const BATCH: i64 = 100;
@@ -30,6 +31,8 @@ enum Step {
     First,
     /// The first person asked again.
     SameAgain,
+    /// Not every account was read since policy was restored then.
+    Census(Timestamp),
 }
 
 impl PolicyRpc {
@@ -78,14 +81,15 @@ impl PolicyRpc {
         let now = self.ledger.now();
         let step = transaction!(self.ledger.db(), "organisation.drain", async |tx| -> Result<Step, StoreError> {
             if !request.drain {
-                match restored::store::first_to_end(tx, &id).await? {
-                    Some(None) => {
+                match restored::store::end_takes(tx, &id).await? {
+                    End::Census(since) => return Ok(Step::Census(since)),
+                    End::Two { first: None } => {
                         restored::store::keep_first(tx, &id, &by).await?;
                         return Ok(Step::First);
                     }
-                    Some(Some(first)) if first == by => return Ok(Step::SameAgain),
-                    Some(Some(_)) => restored::store::over(tx, &id).await?,
-                    None => {}
+                    End::Two { first: Some(first) } if first == by => return Ok(Step::SameAgain),
+                    End::Two { first: Some(_) } => restored::store::over(tx, &id).await?,
+                    End::One => {}
                 }
             }
             organisation::store::drain(tx, &id, request.drain, &by, &why, now).await?;
@@ -100,6 +104,16 @@ impl PolicyRpc {
                         "{by} asked for the end of this drain already; after a restore from a backup it takes a second person"
                     ),
                     "ask another operator to end it, too",
+                ));
+            }
+            Step::Census(since) => {
+                return Err(Refused::precondition(
+                    "CENSUS_NEEDED",
+                    format!(
+                        "policy's database was restored from a backup ({}), and not every account was read since",
+                        since.to_rfc3339()
+                    ),
+                    "an incident tells when every account was read; then two operators end the drain",
                 ));
             }
             Step::First => "asks for the end of the drain; after a restore from a backup a second person must",

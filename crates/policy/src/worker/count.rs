@@ -19,6 +19,9 @@ const GOOD: Duration = Duration::from_hours(6);
 /// How long to wait before counting is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether a count is still good: the clock may have been stepped meanwhile.
+const LOOK: Duration = Duration::from_mins(1);
+
 /// Counts until the shutdown: at the first start, and now and then.
 pub async fn count_accounts(site: Arc<Site>, shutdown: CancellationToken) {
     loop {
@@ -39,7 +42,7 @@ pub async fn count_accounts(site: Arc<Site>, shutdown: CancellationToken) {
         };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(wait.min(LOOK)) => {}
         }
     }
 }

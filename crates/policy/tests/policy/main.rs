@@ -6,6 +6,7 @@ mod keys;
 mod lends;
 mod refusals;
 mod replicas;
+mod restored;
 mod returns;
 mod safe_direction;
 mod stage;

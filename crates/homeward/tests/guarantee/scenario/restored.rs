@@ -43,6 +43,7 @@ pub async fn policy() -> Row {
     backup.restore();
     stage.move_in().await;
     stage.enrols(&known).await;
+    stage.until("every account was read", async || stage.witness.incidents().iter().any(|told| told.kind == "census")).await;
     let row = observe(&stage, &[known.clone(), forgotten.clone()]).await;
     for case in [&known, &forgotten] {
         assert_eq!(stage.policy_of(&case.account.id), EVERYONE);
@@ -59,7 +60,8 @@ async fn two_persons_end_the_drain(stage: &Stage) {
     stage.is_over(&refused).await;
     assert_eq!(stage.shown(&refused).await.outcome, "not_lent");
     let end = || SetDrainRequest { organisation: ORGANISATION.into(), drain: false, reason: "the backup is complete".into() };
-    assert!(stage.policy(0).set_drain(end()).await.unwrap().into_inner().draining, "one person is not enough");
+    stage.until("one person may end it", async || stage.policy(0).set_drain(end()).await.is_ok()).await;
+    assert!(stage.policy(0).get_exposure(exposure()).await.unwrap().into_inner().draining, "one person is not enough");
     let again = stage.policy(0).set_drain(end()).await.unwrap_err();
     assert_eq!(again.code(), Code::FailedPrecondition, "the same person twice: {again:?}");
     assert!(!stage.policy(1).set_drain(end()).await.unwrap().into_inner().draining);
