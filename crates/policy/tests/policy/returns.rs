@@ -152,6 +152,38 @@ async fn one_address_that_cannot_be_moved_blocks_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_is_rejected_for_one_address_takes_the_others_home_at_once() {
+    let plan = || {
+        let mut plan = Plan::default();
+        plan.simulator.quirks.bad_address = homeward_simulator::config::BadAddress::RejectsBatch;
+        plan
+    };
+    on_both(plan, async |stage| {
+        let accounts: Vec<_> = (1..=6).map(|n| stage.stranded(n)).collect();
+        let leases = futures_util::future::join_all(accounts.iter().map(|account| stage.lend(account))).await;
+        for lease in &leases {
+            stage.audience.news(*lease, LeaseNews::Lent).await;
+        }
+        // Renamed between the read of its address and the move of all six: nobody holds that address any more.
+        let renamed = FaultKind::Meanwhile {
+            account: accounts[0].id.clone(),
+            drift: Drift::Email { email: "new.name@northwind.example".into() },
+        };
+        stage.truth().fault(Fault::on("POST *add-users", renamed).times(1));
+        let all = v1::ReturnLeasesRequest { organisation: ORGANISATION.into(), reason: "exercise".into(), ..Default::default() };
+        assert_eq!(stage.rpc(0).return_leases(all).await.unwrap().into_inner().returning, 6);
+        for (n, lease) in leases.iter().enumerate() {
+            let closed = stage.audience.news(*lease, LeaseNews::Closed).await;
+            assert_eq!(closed.end(), words::LeaseEnd::Home);
+            assert_eq!(closed.failed_returns > 0, n == 0, "account {n}: {} of its returns failed", closed.failed_returns);
+        }
+        let rejected = stage.truth().calls().into_iter().filter(|call| call.call.contains("add-users") && call.status == 400);
+        assert!(rejected.map(|call| call.count).sum::<u64>() >= 2, "the batch was rejected, and a half of it, too");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lends_are_held_back_while_an_account_is_out_past_its_time() {
     let plan = || {
         let mut plan = Plan::default();
