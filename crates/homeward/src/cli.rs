@@ -337,7 +337,8 @@ pub struct Leases {
 /// Whether to drain.
 #[derive(Debug, Args)]
 pub struct Drain {
-    /// End the drain.
+    /// End the drain. After a restore from a backup it takes two operators; after one of policy's database, not before every account
+    /// was read.
     #[arg(long)]
     pub end: bool,
     /// Why.
