@@ -3,6 +3,7 @@
 //! outside the database knows as open.
 
 use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +29,11 @@ const NAMED: usize = 20;
 #[derive(Debug, Default)]
 struct Count {
     /// Accounts that were read.
-    read: u64,
+    read: usize,
     /// Of these, out under a lease.
-    leased: u64,
+    leased: BTreeSet<AccountId>,
     /// Out without a lease, and Homeward had lent them once: leased again.
-    again: u64,
+    again: BTreeSet<AccountId>,
     /// Out, and Homeward does not know why.
     strays: BTreeSet<AccountId>,
 }
@@ -62,14 +63,16 @@ pub(crate) async fn take(site: Arc<Site>, shutdown: CancellationToken) {
 /// One census, from the first account to the last. Trouble with the provider is waited out.
 async fn census(site: &Site, wanted_at: Timestamp) -> Result<(), StoreError> {
     tracing::info!(organisation = %site.id(), "policy was restored: every account is read before anything is lent");
-    let (mut count, mut seen) = (Count::default(), HashSet::new());
+    let mut count = Count::default();
+    // A page may show an account again. Only hashes are kept, for the number: every account that a page shows is read.
+    let (hasher, mut seen) = (RandomState::new(), HashSet::new());
     let mut cursor: Option<Cursor> = None;
     loop {
         let page = match site.provider().page_accounts(cursor.as_ref(), Priority::Sync).await {
             Ok(page) => page,
             Err(error) => {
                 if error.class == ErrorClass::PermanentForAccount && cursor.is_some() {
-                    // The provider forgot where we were: from the first account again. Nobody is counted twice.
+                    // The provider forgot where we were: from the first account again.
                     cursor = None;
                 }
                 wait_out(site, &error).await;
@@ -77,13 +80,15 @@ async fn census(site: &Site, wanted_at: Timestamp) -> Result<(), StoreError> {
             }
         };
         let Page { items, next, .. } = page;
-        let accounts: Vec<AccountId> =
-            items.into_iter().map(|record| record.account).filter(|a| seen.insert(a.clone())).collect();
-        count.read += accounts.len() as u64;
+        let accounts: Vec<AccountId> = items.into_iter().map(|record| record.account).collect();
+        seen.extend(accounts.iter().map(|account| hasher.hash_one(account)));
         look(site, &accounts, &mut count).await?;
         match next {
             Some(next) => cursor = Some(next),
-            None => return finish(site, wanted_at, &count).await,
+            None => {
+                count.read = seen.len();
+                return finish(site, wanted_at, &count).await;
+            }
         }
     }
 }
@@ -97,7 +102,7 @@ async fn wait_out(site: &Site, error: &ProviderError) {
 /// Reads where these accounts are; who is out without a lease is leased again, if Homeward lent the account once.
 async fn look(site: &Site, accounts: &[AccountId], count: &mut Count) -> Result<(), StoreError> {
     let placements = loop {
-        site.answers().await;
+        // Also while the provider counts as silent: where nobody is out, this may be the only one who asks.
         let read = site.provider().read_placements(accounts, Priority::Sync).await;
         site.heard(read.as_ref().err()).await;
         match read {
@@ -119,11 +124,11 @@ async fn look(site: &Site, accounts: &[AccountId], count: &mut Count) -> Result<
     let mut happened = Vec::new();
     for placement in out {
         match past.get(placement.account.as_str()) {
-            Some(newest) if newest.open => count.leased += 1,
+            Some(newest) if newest.open => drop(count.leased.insert(placement.account.clone())),
             // Two persons let it stay there.
             Some(newest) if newest.released => {}
             Some(newest) => {
-                count.again += 1;
+                count.again.insert(placement.account.clone());
                 let lease = kept.iter().map(|kept| &kept.lease).find(|lease| lease.id == newest.lease);
                 happened.extend(lease.map(|lease| {
                     let reading = Reading::of(placement, site.organisation(), lease);
@@ -145,20 +150,20 @@ async fn finish(site: &Site, wanted_at: Timestamp, count: &Count) -> Result<(), 
             return Ok(None);
         }
         let entry = Entry::new(now, site.id(), POLICY, "organisation.census", site.id().to_string());
-        let detail =
-            json!({ "accounts": count.read, "leased": count.leased, "again": count.again, "strays": count.strays.len() });
+        let detail = json!({ "accounts": count.read, "leased": count.leased.len(), "again": count.again.len(), "strays": count.strays.len() });
         audit::record(tx, &[entry.detail(detail)]).await?;
         ledger.apply(tx, &[], vec![announcement(site, count)], now).await.map(Some)
     })?;
     if let Some(changes) = changes {
-        tracing::info!(organisation = %site.id(), ?count, "every account was read since the restore");
+        tracing::info!(organisation = %site.id(), accounts = count.read, "every account was read since the restore");
         ledger.committed(changes);
     }
     Ok(())
 }
 
 fn announcement(site: &Site, count: &Count) -> Incident {
-    let Count { read, leased, again, strays } = count;
+    let Count { read, strays, .. } = count;
+    let (leased, again) = (count.leased.len(), count.again.len());
     let mut sentence = format!(
         "every account was read since policy's database was restored: {read} accounts, {leased} are out under leases, {again} were \
          out under none and are brought home, {} are out and Homeward does not know why",

@@ -7,7 +7,7 @@ use homeward_chassis::rpc::Refused;
 use homeward_proto::policy::v1;
 use homeward_proto::wire::parse;
 use homeward_store::audit::{self, Entry};
-use homeward_store::{StoreError, transaction};
+use homeward_store::{StoreError, Tx, transaction};
 use homeward_types::{IncidentId, LeaseId, OrganisationId, Timestamp};
 use serde_json::json;
 
@@ -80,42 +80,18 @@ impl PolicyRpc {
         let by = caller.person().id.to_string();
         let now = self.ledger.now();
         let step = transaction!(self.ledger.db(), "organisation.drain", async |tx| -> Result<Step, StoreError> {
-            if !request.drain {
-                match restored::store::end_takes(tx, &id).await? {
-                    End::Census(since) => return Ok(Step::Census(since)),
-                    End::Two { first: None } => {
-                        restored::store::keep_first(tx, &id, &by).await?;
-                        return Ok(Step::First);
-                    }
-                    End::Two { first: Some(first) } if first == by => return Ok(Step::SameAgain),
-                    End::Two { first: Some(_) } => restored::store::over(tx, &id).await?,
-                    End::One => {}
-                }
+            if !request.drain
+                && let Some(step) = not_over(tx, &id, &by).await?
+            {
+                return Ok(step);
             }
             organisation::store::drain(tx, &id, request.drain, &by, &why, now).await?;
             Ok(Step::Done)
         })
         .map_err(|error| database(&error))?;
         let what = match step {
-            Step::SameAgain => {
-                return Err(Refused::precondition(
-                    "SECOND_PERSON_NEEDED",
-                    format!(
-                        "{by} asked for the end of this drain already; after a restore from a backup it takes a second person"
-                    ),
-                    "ask another operator to end it, too",
-                ));
-            }
-            Step::Census(since) => {
-                return Err(Refused::precondition(
-                    "CENSUS_NEEDED",
-                    format!(
-                        "policy's database was restored from a backup ({}), and not every account was read since",
-                        since.to_rfc3339()
-                    ),
-                    "an incident tells when every account was read; then two operators end the drain",
-                ));
-            }
+            Step::SameAgain => return Err(second_needed(&by)),
+            Step::Census(since) => return Err(census_needed(since)),
             Step::First => "asks for the end of the drain; after a restore from a backup a second person must",
             Step::Done if request.drain => "begins a drain: no new lends, returns go on",
             Step::Done => "ends the drain",
@@ -150,4 +126,37 @@ impl PolicyRpc {
         self.ledger.committed(changes);
         Ok(())
     }
+}
+
+/// How far somebody gets who asks for the end of a drain; `None` if it ends.
+async fn not_over(tx: &mut Tx, id: &OrganisationId, by: &str) -> Result<Option<Step>, StoreError> {
+    Ok(match restored::store::end_takes(tx, id).await? {
+        End::Census(since) => Some(Step::Census(since)),
+        End::Two { first: None } => {
+            restored::store::keep_first(tx, id, by).await?;
+            Some(Step::First)
+        }
+        End::Two { first: Some(first) } if first == by => Some(Step::SameAgain),
+        End::Two { first: Some(_) } => {
+            restored::store::over(tx, id).await?;
+            None
+        }
+        End::One => None,
+    })
+}
+
+fn second_needed(by: &str) -> Refused {
+    Refused::precondition(
+        "SECOND_PERSON_NEEDED",
+        format!("{by} asked for the end of this drain already; after a restore from a backup it takes a second person"),
+        "ask another operator to end it, too",
+    )
+}
+
+fn census_needed(since: Timestamp) -> Refused {
+    Refused::precondition(
+        "CENSUS_NEEDED",
+        format!("policy's database was restored from a backup ({}), and not every account was read since", since.to_rfc3339()),
+        "an incident tells when every account was read; then two operators end the drain",
+    )
 }

@@ -12,6 +12,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use homeward_chassis::rpc::Peer;
 use homeward_proto::directory::v1::GetSyncRequest;
 use homeward_proto::policy::v1::{GetExposureRequest, GetExposureResponse, ListLeasesRequest};
+use homeward_proto::recovery::v1::ListRecoveriesRequest;
 use homeward_simulator::well_known::{self, policy::RECOVERY};
 use homeward_simulator::{Effect, Fact, Running, Simulator, SimulatorConfig, Truth};
 use homeward_types::{Clock, Limits, SystemClock, Timestamp};
@@ -28,7 +29,7 @@ use crate::up::{Doors, System};
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Bulks of requests at once.
 const AT_ONCE: usize = 4;
@@ -67,8 +68,7 @@ impl World {
         let clock = Arc::new(Stepped::default());
         let config = SimulatorConfig { accounts: stranded + 50, stranded, clock: clock.clone(), ..SimulatorConfig::default() };
         let simulator = Simulator::start(config).await.unwrap();
-        let plan =
-            Plan { provider: &simulator.provider_url, limits, staff_letters: false, notice_claim: Duration::from_secs(60) };
+        let plan = Plan { provider: &simulator.provider_url, limits, staff_letters: false, notice_claim: Duration::from_mins(1) };
         let (tokens, file) = (Tokens::generate().unwrap(), folder.path().join("homeward.toml"));
         settings::write(&file, &folder.path().join("data"), &plan, &tokens, free_ports::<2>().unwrap()).unwrap();
         let settings = Settings::load(&file).unwrap();
@@ -121,12 +121,19 @@ impl World {
         self.operator.policy().get_exposure(request).await.unwrap().into_inner()
     }
 
-    /// The open leases, at most a thousand of them.
-    pub async fn open_leases(&self) -> Vec<String> {
-        let request =
-            ListLeasesRequest { organisation: ORGANISATION.into(), open_only: true, page_size: 1_000, ..Default::default() };
+    /// The newest open leases.
+    pub async fn open_leases(&self, many: usize) -> Vec<String> {
+        let page_size = i32::try_from(many).unwrap();
+        let request = ListLeasesRequest { organisation: ORGANISATION.into(), open_only: true, page_size, ..Default::default() };
         let leases = self.operator.policy().list_leases(request).await.unwrap().into_inner().leases;
         leases.into_iter().map(|lease| lease.lease).collect()
+    }
+
+    /// Whether a case is open.
+    pub async fn has_open_cases(&self) -> bool {
+        let request =
+            ListRecoveriesRequest { organisation: ORGANISATION.into(), open_only: true, page_size: 1, ..Default::default() };
+        !self.operator.recovery().list_recoveries(request).await.unwrap().into_inner().recoveries.is_empty()
     }
 
     /// Every change of a policy at the provider after the line `since`, in order.
@@ -174,9 +181,8 @@ impl World {
         }
     }
 
-    /// Stops everything.
+    /// Stops Homeward in good order. The provider simply goes: it would wait for the connections that are kept open to it.
     pub async fn end(self) {
         self.system.finish().await.unwrap();
-        self.simulator.shutdown().await;
     }
 }

@@ -88,7 +88,7 @@ fn waits(lease: u128, tries: usize) -> Vec<Duration> {
     ];
     let fail = |answer: &Answer| {
         let Some((number, AttemptState::Ready)) = newest(&case) else { panic!("no return is ready: {case:?}") };
-        let sending = Sending { number, claimed_until: after(now, Duration::from_secs(60)) };
+        let sending = Sending { number, claimed_until: after(now, Duration::from_mins(1)) };
         case.apply(&Event::AttemptSent(sending), now);
         case.apply(&answered(number, answer.clone()), now);
         let again = case.lease().return_at.expect("returns never stop");
