@@ -83,13 +83,11 @@ async fn census(site: &Site, wanted_at: Timestamp) -> Result<(), StoreError> {
         let accounts: Vec<AccountId> = items.into_iter().map(|record| record.account).collect();
         seen.extend(accounts.iter().map(|account| hasher.hash_one(account)));
         look(site, &accounts, &mut count).await?;
-        match next {
-            Some(next) => cursor = Some(next),
-            None => {
-                count.read = seen.len();
-                return finish(site, wanted_at, &count).await;
-            }
+        if next.is_none() {
+            count.read = seen.len();
+            return finish(site, wanted_at, &count).await;
         }
+        cursor = next;
     }
 }
 
