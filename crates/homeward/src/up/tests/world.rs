@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -27,6 +28,9 @@ use crate::up::{Doors, System};
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Where Linux keeps files in memory.
+const MEMORY: &str = "/dev/shm";
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -58,27 +62,31 @@ pub struct World {
     pub desk: Desk,
     system: System,
     operator: Connection,
-    _folder: TempDir,
+    _folders: [TempDir; 2],
 }
 
 impl World {
     /// Homeward runs and knows everybody, `stranded` of whom are in the login loop.
     pub async fn begin(stranded: usize, limits: Limits) -> Self {
-        let folder = tempfile::Builder::new().prefix("homeward-outage-").tempdir().unwrap();
+        let named = |place: &Path| tempfile::Builder::new().prefix("homeward-outage-").tempdir_in(place).unwrap();
+        let folder = named(&std::env::temp_dir());
+        // Tens of thousands of letters: on a disk it takes longer to delete them than to write them.
+        let letters = if Path::new(MEMORY).is_dir() { named(Path::new(MEMORY)) } else { named(&std::env::temp_dir()) };
         let clock = Arc::new(Stepped::default());
         let config = SimulatorConfig { accounts: stranded + 50, stranded, clock: clock.clone(), ..SimulatorConfig::default() };
         let simulator = Simulator::start(config).await.unwrap();
         let plan = Plan { provider: &simulator.provider_url, limits, staff_letters: false, notice_claim: Duration::from_mins(1) };
         let (tokens, file) = (Tokens::generate().unwrap(), folder.path().join("homeward.toml"));
         settings::write(&file, &folder.path().join("data"), &plan, &tokens, free_ports::<2>().unwrap()).unwrap();
-        let settings = Settings::load(&file).unwrap();
+        let mut settings = Settings::load(&file).unwrap();
+        settings.notification.outbox = letters.path().to_owned();
         let doors = Doors::open(&settings.listen).await.unwrap();
         let system = System::start_with(&settings, doors, None, clock.clone()).await.unwrap();
         let peer = Peer::plaintext(format!("http://{}", system.grpc()));
         let connect = |token| Connection::new(peer.client().unwrap().bearing(token));
         let [operator, _] = &tokens.approvers;
         let desk = Desk::at(vec![(connect(&tokens.requester), connect(operator))]).unwrap().insisting();
-        let world = Self { operator: connect(operator), clock, simulator, desk, system, _folder: folder };
+        let world = Self { operator: connect(operator), clock, simulator, desk, system, _folders: [folder, letters] };
         world.until("everybody is known", async || world.is_known().await).await;
         world
     }
