@@ -8,9 +8,10 @@
 //! - [`scale`]: time in ticks, seen from now; and what production is configured with.
 //! - [`place`]: the provider: where accounts are, writes under way, reads that lag.
 //! - [`lease_book`], [`case_book`]: rows of the two databases, by number; each distinct decision is asked of production once.
-//! - [`state`], [`action`]: what a moment is, and what can happen next.
-//! - [`policy`], [`recovery`]: the actors around the decisions.
-//! - [`fault`]: what goes wrong, counted by kind. [`mutation`]: what a programmer could get wrong.
+//!   [`lease_row`]: the form in which a row is kept. [`lease_words`]: what goes into and comes out of it.
+//! - [`state`], [`action`]: what a moment is, and what can happen next. [`tidy`]: what of it cannot matter.
+//! - [`steps`], [`recovery_steps`]: which steps are possible. [`policy`], [`recovery`]: the actors around the decisions.
+//! - [`fault`]: what goes wrong, counted by kind. [`trouble`]: when it may. [`mutation`]: what a programmer could get wrong.
 //! - [`law`]: what must hold in every state. [`calm`]: from every state everyone comes home once faults end.
 //! - [`machine`]: all of it as a [`stateright::Model`]. [`setup`]: how large. [`check`]: runs it. [`replay`]: one run of it,
 //!   step by step.
@@ -23,13 +24,19 @@ pub mod fault;
 pub mod few;
 pub mod law;
 pub mod lease_book;
+pub mod lease_row;
+pub mod lease_words;
 pub mod machine;
 pub mod memory;
 pub mod mutation;
 pub mod place;
 pub mod policy;
 pub mod recovery;
+pub mod recovery_steps;
 pub mod replay;
 pub mod scale;
 pub mod setup;
 pub mod state;
+pub mod steps;
+pub mod tidy;
+pub mod trouble;

@@ -23,8 +23,8 @@ pub enum Action {
     LendBeyond(u8, u8),
     /// A return takes effect.
     ReturnLands(u8),
-    /// An administrator moves the account to another protecting policy.
-    Hand(u8),
+    /// A person moves the account.
+    Hand(u8, Place),
     /// A case begins: its lend is granted and asked for.
     Begin(u8),
     /// A command to lend arrives at policy, which begins to read.
@@ -92,7 +92,7 @@ impl fmt::Display for Action {
             Self::LendVanishes(account, _) => write!(f, "a lend of account {account} that the provider took never takes effect"),
             Self::LendBeyond(account, _) => write!(f, "a lend of account {account} will take effect later than the limit"),
             Self::ReturnLands(account) => write!(f, "a return takes effect: account {account} is home"),
-            Self::Hand(account) => write!(f, "an administrator moves account {account} to another protecting policy"),
+            Self::Hand(account, to) => write!(f, "a person moves account {account} by hand: it is {}", place(*to)),
             Self::Begin(case) => write!(f, "case {case} asks for its lend"),
             Self::LendArrives(case) => write!(f, "the lend of case {case} arrives at policy, which reads the account"),
             Self::LookEnds { look, seen, behind, again } => {
@@ -143,6 +143,7 @@ fn place(place: Place) -> &'static str {
         Place::Home => "home",
         Place::Recovery => "out",
         Place::Elsewhere => "elsewhere, protected",
+        Place::Open => "elsewhere, not protected",
     }
 }
 

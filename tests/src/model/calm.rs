@@ -95,7 +95,7 @@ impl Machine {
 
     /// Whoever is out although every lend kept to the limit has a lease; for the others the census looks once.
     pub fn one_census_is_enough(&self, state: &State) -> bool {
-        let beyond = state.accounts.iter().filter(|account| account.beyond).count();
+        let beyond = state.accounts.iter().filter(|account| account.beyond || account.by_hand && account.is_out()).count();
         self.comes_home(state).is_none_or(|way| usize::from(way.found) <= beyond)
     }
 
@@ -137,7 +137,7 @@ impl Machine {
             let row = state.cases[case].row;
             row == 0 || self.cases.facts(row).step == CaseStep::Past
         });
-        let accounts = state.accounts[..self.setup.accounts()].iter().all(|account| !account.is_out() || account.released);
+        let accounts = state.accounts[..self.setup.accounts()].iter().all(|account| !account.is_stray());
         leases && cases && accounts
     }
 
@@ -209,7 +209,7 @@ impl Machine {
     fn calm_census(&self, state: &State) -> Option<Action> {
         (0..self.setup.accounts()).find_map(|at| {
             let account = &state.accounts[at];
-            let stray = account.is_out() && !account.released && self.open_lease(state, at).is_none();
+            let stray = account.is_stray() && self.open_lease(state, at).is_none();
             stray.then(|| Action::CensusLooks(small(at)))
         })
     }

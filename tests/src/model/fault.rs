@@ -34,11 +34,13 @@ pub enum Fault {
     HalfBatch,
     /// A process, or the broker, stands still while time passes.
     Pause,
+    /// A person moves an account by hand, once in a run.
+    Hand,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Loss,
         Self::Duplicate,
         Self::Reorder,
@@ -52,6 +54,7 @@ impl Fault {
         Self::StaleRead,
         Self::HalfBatch,
         Self::Pause,
+        Self::Hand,
     ];
 
     /// Every two different kinds.

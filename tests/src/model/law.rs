@@ -9,7 +9,8 @@ use super::state::State;
 /// One law. Each is a sentence of the procedure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Law {
-    /// An account that is out has an open lease (rules 1 and 4; under lateness within the limit, and unless released).
+    /// An account that is out has an open lease (rules 1 and 4; under lateness within the limit, and unless it was released, or
+    /// a person moved it there by hand).
     OutHasLease,
     /// An account has at most one open lease (rule 9).
     OneOpenLease,
@@ -33,11 +34,13 @@ pub enum Law {
     NoReadyLend,
     /// A lease leads to a mandatory policy (rule 7).
     HomeProtects,
+    /// A lease ends at home or in another protecting policy only when a read shows the account there (rule 3).
+    EndIsSeen,
 }
 
 impl Law {
     /// Every law.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::OutHasLease,
         Self::OneOpenLease,
         Self::ClosedStaysClosed,
@@ -50,6 +53,7 @@ impl Law {
         Self::OnlyHoldersMove,
         Self::NoReadyLend,
         Self::HomeProtects,
+        Self::EndIsSeen,
     ];
 
     /// The law as a sentence.
@@ -67,6 +71,7 @@ impl Law {
             Self::OnlyHoldersMove => "only the holder of a lease of an account moves it",
             Self::NoReadyLend => "a lend is ready only while its lease is opening",
             Self::HomeProtects => "a lease leads to a mandatory policy",
+            Self::EndIsSeen => "a lease ends only on what was seen",
         }
     }
 
@@ -83,7 +88,7 @@ impl Law {
         match self {
             Self::OutHasLease => accounts.into_iter().all(|account| {
                 let one = &state.accounts[account];
-                !one.is_out() || one.released || one.beyond || open(account) > 0
+                one.shown.place.protects() || one.released || one.beyond || one.by_hand || open(account) > 0
             }),
             Self::OneOpenLease => accounts.into_iter().all(|account| open(account) <= 1),
             Self::ClosedStaysClosed => leases().all(|(lease, facts)| {
@@ -109,7 +114,12 @@ impl Law {
             Self::NoReadyLend => leases().all(|(_, facts)| !facts.lend_ready || facts.stage == Some(Stage::Opening)),
             Self::HomeProtects => leases().all(|(_, facts)| facts.home == Place::Home || !facts.is_open()),
             // Seen in the step that breaks it.
-            Self::OneLend | Self::LeaseFirst | Self::ForwardOnly | Self::NewsForward | Self::LateLentAsksReturn => true,
+            Self::OneLend
+            | Self::LeaseFirst
+            | Self::ForwardOnly
+            | Self::NewsForward
+            | Self::LateLentAsksReturn
+            | Self::EndIsSeen => true,
         }
     }
 }

@@ -16,15 +16,26 @@ pub enum Place {
     Recovery,
     /// Another protecting policy, where a person moved it.
     Elsewhere,
+    /// A policy that does not protect, and is not the recovery policy; a person moved it there.
+    Open,
 }
 
 impl Place {
+    /// Every place.
+    pub const ALL: [Self; 4] = [Self::Home, Self::Recovery, Self::Elsewhere, Self::Open];
+
+    /// Whether everyone there must have a second factor.
+    pub fn protects(self) -> bool {
+        matches!(self, Self::Home | Self::Elsewhere)
+    }
+
     /// The provider's id of the policy.
     pub fn name(self) -> &'static str {
         match self {
             Self::Home => "mandatory",
             Self::Recovery => "recovery",
             Self::Elsewhere => "delegated",
+            Self::Open => "optional",
         }
     }
 
@@ -41,7 +52,7 @@ impl Place {
     /// # Panics
     /// If the policy is not one of the model's.
     pub fn of(policy: &PolicyId) -> Self {
-        [Self::Home, Self::Recovery, Self::Elsewhere]
+        Self::ALL
             .into_iter()
             .find(|place| place.name() == policy.as_str())
             .expect("a policy that the model does not have")
@@ -61,6 +72,7 @@ pub fn organisation() -> Organisation {
             policy(Place::Home, TwoStep::Mandatory),
             policy(Place::Recovery, TwoStep::Optional),
             policy(Place::Elsewhere, TwoStep::Delegated),
+            policy(Place::Open, TwoStep::Optional),
         ]
         .into(),
         recovery_policy: Place::Recovery.policy(),
@@ -170,14 +182,22 @@ pub struct Account {
     pub was_lent: bool,
     /// Two persons released it.
     pub released: bool,
-    /// A lend took, or may take, effect later than the limit: the promise then is one census.
+    /// A lend took, or may take, effect later than the limit, or a person moved the account where lends lead, which
+    /// cannot be told from a lend: the promise then is one census.
     pub beyond: bool,
+    /// The newest move was a person's.
+    pub by_hand: bool,
 }
 
 impl Account {
     /// Whether it is out.
     pub fn is_out(&self) -> bool {
         self.shown.place == Place::Recovery
+    }
+
+    /// It must come home: it is out, nobody released it, and it is not a person alone who moved it there.
+    pub fn is_stray(&self) -> bool {
+        self.is_out() && !self.released && (self.was_lent || !self.by_hand)
     }
 
     /// Moves it. A move to where it is already changes nothing, not even the version.
@@ -188,6 +208,14 @@ impl Account {
         self.past.push(Past { shown: self.shown, until: 0 });
         self.shown = Shown { place: to, version: self.shown.version + 1 };
         self.was_lent |= to == Place::Recovery;
+        self.by_hand = false;
+    }
+
+    /// A person moves it.
+    pub fn moved_by_hand(&mut self, to: Place) {
+        let was_lent = self.was_lent;
+        self.moved(to);
+        (self.was_lent, self.by_hand) = (was_lent, true);
     }
 
     /// What a read that began at `begun` can show now: what is, and what was at any moment since `read_lag` before.

@@ -24,7 +24,7 @@ pub struct Verdicts(Vec<((Place, bool, bool), Result<(), Refusal>)>);
 impl Verdicts {
     /// Asks for all of them.
     pub fn new(setup: &Setup) -> Self {
-        let places = [Place::Home, Place::Recovery, Place::Elsewhere];
+        let places = Place::ALL;
         let circumstances = [(false, false), (false, true), (true, false), (true, true)];
         let cases = places.into_iter().flat_map(|place| circumstances.map(|(busy, released)| (place, busy, released)));
         Self(cases.map(|case| (case, verdict(case, setup.versions))).collect())
@@ -75,10 +75,33 @@ fn verdict((place, busy, released): (Place, bool, bool), versions: Versions) -> 
     }
 }
 
+/// The end that a lease came to is what a read just showed.
+fn is_seen(happening: Happening, after: Option<Stage>, home: Place) -> bool {
+    let seen = match happening {
+        Happening::Read { seen, .. } => Some(seen.place),
+        Happening::LendAccepted { .. }
+        | Happening::LendRefused(_)
+        | Happening::Sent(_)
+        | Happening::Answered(..)
+        | Happening::ReturnAsked
+        | Happening::Released
+        | Happening::FoundOut { .. }
+        | Happening::Tick => None,
+    };
+    match after {
+        Some(Stage::Closed(End::Home)) => seen == Some(home),
+        Some(Stage::Closed(End::Elsewhere)) => seen.is_some_and(|place| place.protects() && place != home),
+        None | Some(Stage::Closed(_) | Stage::Refused(_) | Stage::Opening | Stage::Active | Stage::Closing | Stage::Settling) => {
+            true
+        }
+    }
+}
+
 impl Machine {
     /// One transaction about a lease: the decision, its row, its news.
     pub fn lease_happens(&self, state: &mut State, lease: usize, happening: Happening) -> Outcome {
-        let before = self.leases.facts(state.leases[lease].row).stage;
+        let facts = self.leases.facts(state.leases[lease].row);
+        let (before, home) = (facts.stage, facts.home);
         let outcome = self.leases.happen(state.leases[lease].row, happening);
         state.leases[lease].row = outcome.row;
         // Nobody compares the versions of a lease without a case.
@@ -115,6 +138,9 @@ impl Machine {
         if ended {
             let account = &mut state.accounts[self.setup.account_of(lease)];
             account.seen_before = account.seen_before.max(outcome.knows);
+        }
+        if ended && !is_seen(happening, after, home) {
+            state.broken = Some(Law::EndIsSeen);
         }
         if after == Some(Stage::Closed(End::Released)) {
             state.accounts[self.setup.account_of(lease)].released = true;

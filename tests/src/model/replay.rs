@@ -51,4 +51,25 @@ impl Machine {
         let laws = self.properties();
         laws.into_iter().filter(|law| !(law.condition)(self, state)).map(|law| law.name).collect()
     }
+
+    /// Where everything stands, for people.
+    pub fn show(&self, state: &State) -> Vec<String> {
+        let mut rows = Vec::new();
+        for (number, account) in state.accounts[..self.setup.accounts()].iter().enumerate() {
+            let (place, version) = (account.shown.place, account.shown.version);
+            rows.push(format!("account {number}: {place:?} in version {version}, {} lends under way", account.lends.len()));
+        }
+        for (number, lease) in state.leases[..self.setup.leases()].iter().enumerate() {
+            if let Some(kept) = self.leases.kept(lease.row) {
+                let attempts: Vec<String> =
+                    kept.attempts.iter().map(|a| format!("{} {}", a.kind.name(), a.state.name())).collect();
+                rows.push(format!("lease {number}: {:?}; {}", super::lease_row::stage(&kept.lease), attempts.join(", ")));
+            }
+        }
+        for (number, case) in state.cases[..self.setup.cases.len()].iter().enumerate().filter(|(_, case)| case.row > 0) {
+            let kept = self.cases.kept(case.row);
+            rows.push(format!("case {number}: at {:?}, knows {:?}", kept.step, kept.data.lease.map(|lease| lease.state)));
+        }
+        rows
+    }
 }

@@ -34,6 +34,8 @@ pub struct Setup {
     pub at_once: bool,
     /// A worker writes all that is ready at once.
     pub batches: bool,
+    /// The provider may refuse a call as a whole, as often as it likes. That is no fault: it says so.
+    pub refuses: bool,
     /// What may go wrong.
     pub faults: Faults,
     /// How many kinds may go wrong in one run, each once; `None`: all of them, as often as they like.
@@ -89,8 +91,6 @@ pub struct Persons {
     pub enrol: bool,
     /// Two persons release the account.
     pub release: bool,
-    /// An administrator moves the account to another protecting policy, once.
-    pub hand: bool,
 }
 
 impl fmt::Display for Setup {
@@ -125,7 +125,8 @@ impl Setup {
             recovery: Recovery::Saga,
             at_once: false,
             batches: false,
-            faults: Faults::ALL.without(Fault::HalfBatch).without(Fault::Pause),
+            refuses: true,
+            faults: Faults::ALL.without(Fault::HalfBatch).without(Fault::Pause).without(Fault::Hand),
             kinds_in_a_run: None,
             with: None,
             crashes: 2,
@@ -188,6 +189,32 @@ impl Setup {
             with: Some(Fault::HalfBatch),
             ..alone
         }
+    }
+
+    /// The same where the provider refuses no call as a whole: so few states that rarer kinds fit in, or a third lease.
+    #[must_use]
+    pub fn never_refused(self) -> Self {
+        Self { refuses: false, ..self }
+    }
+
+    /// Two accounts, three sagas: two of one account one after the other, one of the other account, in batches.
+    pub fn three_sagas() -> Self {
+        let persons = Persons::default();
+        Self { name: "two accounts, three sagas", cases: &[0, 0, 1], recovery: Recovery::Saga, persons, ..Self::batches() }
+    }
+
+    /// One lease that anyone asks for, of an account that a person moves by hand; everything else may go wrong, too.
+    pub fn by_hand(versions: Versions) -> Self {
+        let alone = Self::leases_alone(versions);
+        let faults = alone.faults.with(Fault::Hand);
+        Self { name: "one lease asked for by anyone, moved by hand", cases: &[0], workers: 1, faults, ..alone }
+    }
+
+    /// One lease with its saga, of an account that a person moves by hand, alone and with every other kind of fault.
+    pub fn pairs_by_hand() -> Self {
+        let one = Self::one_lease(Versions::Trusted).pairs();
+        let (faults, with) = (one.faults.with(Fault::Hand), Some(Fault::Hand));
+        Self { name: "one lease, moved by hand", faults, with, ..one }
     }
 
     /// How many accounts there are.

@@ -13,9 +13,9 @@ use super::scale::Ticks;
 /// Most accounts.
 pub const ACCOUNTS: usize = 2;
 /// Most leases.
-pub const LEASES: usize = 4;
+pub const LEASES: usize = 5;
 /// Most cases.
-pub const CASES: usize = 2;
+pub const CASES: usize = 3;
 
 /// Everything that survives, and everything that is under way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -38,7 +38,7 @@ pub struct State {
     pub faults: Faults,
     /// Crashes so far, where they are limited.
     pub crashes: u8,
-    /// The administrator has moved an account.
+    /// A person has moved an account.
     pub handed: bool,
     /// Faults have ended: every message is delivered once.
     pub calm: bool,
