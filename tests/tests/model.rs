@@ -56,45 +56,44 @@ fn two_sagas_of_one_account_one_after_the_other() {
     holds(Setup::two_sagas(1), 9_409_938);
 }
 
-/// Within these bounds they cannot meet: half a batch that is lent needs both returns to come after their lends; a return
-/// beyond the limit lands in the next lease, and there is none for these.
-const NEVER_MEET: [(Fault, Fault); 3] =
-    [(Fault::Reorder, Fault::ReturnBeyond), (Fault::Reorder, Fault::HalfBatch), (Fault::ReturnBeyond, Fault::HalfBatch)];
-
-/// Half a batch meets these only in the large model: 43 million states.
-const MEET_IN_LARGE: [(Fault, Fault); 4] = [
-    (Fault::LendLate, Fault::HalfBatch),
-    (Fault::LendBeyond, Fault::HalfBatch),
-    (Fault::NeverApplied, Fault::HalfBatch),
-    (Fault::HalfBatch, Fault::Pause),
-];
+/// What the worlds leave out: a return beyond the limit, or half a batch, with swapped addresses takes two accounts that are
+/// being lent at the same time, and then it cannot be told whose lend an account is out by (`docs/guarantee.md`).
+const NEVER_MEET: [(Fault, Fault); 2] = [(Fault::ReturnBeyond, Fault::Swap), (Fault::HalfBatch, Fault::Swap)];
 
 #[test]
 fn every_two_kinds_of_fault_in_one_run() {
     let batches = |kinds: &[Fault]| Setup { faults: Faults::of(kinds).with(Fault::HalfBatch), ..Setup::batches() };
-    let mut reports = vec![
+    let of = |kinds: &[Fault], setup: Setup| Setup { faults: Faults::of(kinds), ..setup };
+    let reports = [
         holds(Setup::pairs_of_one_lease(), 9_962_488),
         holds(Setup::pairs_of_two_leases(), 2_408_317),
         holds(batches(&[Fault::Loss, Fault::Duplicate]), 2_973_516),
         holds(batches(&[Fault::Crash, Fault::Timeout]), 4_109_199),
         holds(batches(&[Fault::StaleRead, Fault::ReturnLate]), 4_487_131),
+        holds(batches(&[Fault::LendLate, Fault::LendBeyond, Fault::NeverApplied]).never_refused(), 2_215_589),
+        holds(batches(&[Fault::Pause]).never_refused(), 719_050),
+        holds(batches(&[Fault::Hand]).never_refused(), 1),
+        holds(of(&[Fault::Reorder, Fault::HalfBatch], Setup::batches_of_sagas()).never_refused(), 1),
+        holds(of(&[Fault::ReturnBeyond, Fault::HalfBatch], Setup::three_sagas()).never_refused(), 1),
+        holds(of(&[Fault::Reorder, Fault::ReturnBeyond], Setup { coordinators: 1, ..Setup::two_sagas(2) }), 1),
+        holds(Setup::pairs_by_hand().never_refused(), 1),
+        holds(Setup::pairs_swapped().never_refused(), 1),
     ];
-    let mut never: Vec<(Fault, Fault)> = NEVER_MEET.to_vec();
-    if is_large() {
-        reports
-            .push(holds(batches(&Setup::batches().faults.without(Fault::ReturnBeyond).kinds().collect::<Vec<_>>()), 43_336_435));
-    } else {
-        never.extend(MEET_IN_LARGE);
-    }
     let met = |pair: &(Fault, Fault)| reports.iter().any(|report| report.pairs.contains(pair));
     let missing: Vec<(Fault, Fault)> = Fault::pairs().filter(|pair| !met(pair)).collect();
-    println!(
-        "{} of {} pairs of kinds of fault happened in one run",
-        Fault::pairs().count() - missing.len(),
-        Fault::pairs().count()
-    );
-    never.sort_unstable();
-    assert_eq!(missing, never);
+    let all = Fault::pairs().count();
+    println!("{} of {all} pairs of kinds of fault happened in one run", all - missing.len());
+    assert_eq!(missing, NEVER_MEET);
+}
+
+#[test]
+fn one_lease_of_an_account_that_a_person_moves() {
+    holds(Setup::by_hand(Versions::Trusted), 1_360_332);
+}
+
+#[test]
+fn one_lease_without_versions_of_an_account_that_a_person_moves() {
+    holds(Setup::by_hand(Versions::None), 832_384);
 }
 
 fn is_large() -> bool {
@@ -106,7 +105,8 @@ fn is_large() -> bool {
 fn larger_worlds_where_asked_for() {
     if !is_large() {
         println!(
-            "HOMEWARD_MODEL=large checks: two leases with two more kinds of versions, two sagas with two kinds of fault in a run"
+            "HOMEWARD_MODEL=large checks: two leases with two more kinds of versions, two sagas with two kinds of fault in a run, \
+             two accounts with half a batch and any other kind"
         );
         return;
     }
@@ -114,4 +114,6 @@ fn larger_worlds_where_asked_for() {
     holds(Setup::leases_alone(Versions::Stuck), 1);
     holds(Setup { kinds_in_a_run: Some(3), ..Setup::pairs_of_two_leases() }, 1);
     holds(Setup::two_sagas(2), 1);
+    let batches = Setup::batches();
+    holds(Setup { faults: batches.faults.without(Fault::ReturnBeyond), ..batches }, 43_336_435);
 }

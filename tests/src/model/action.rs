@@ -25,6 +25,8 @@ pub enum Action {
     ReturnLands(u8),
     /// A person moves the account.
     Hand(u8, Place),
+    /// The two accounts swap their addresses.
+    Swap,
     /// A case begins: its lend is granted and asked for.
     Begin(u8),
     /// A command to lend arrives at policy, which begins to read.
@@ -39,6 +41,19 @@ pub enum Action {
         behind: bool,
         /// The message comes once more.
         again: bool,
+    },
+    /// A read of a lease's account ends; its lend named an address that another account holds, which is read, too.
+    LooksAlong {
+        /// Which read.
+        look: u8,
+        /// What it shows.
+        seen: Shown,
+        /// It was over when the read began.
+        behind: bool,
+        /// What the read of the other account shows.
+        other: Shown,
+        /// It was over when that read began.
+        other_behind: bool,
     },
     /// A command to return arrives at policy.
     ReturnArrives(u8, bool),
@@ -95,6 +110,12 @@ impl fmt::Display for Action {
             Self::Hand(account, to) => write!(f, "a person moves account {account} by hand: it is {}", place(*to)),
             Self::Begin(case) => write!(f, "case {case} asks for its lend"),
             Self::LendArrives(case) => write!(f, "the lend of case {case} arrives at policy, which reads the account"),
+            Self::Swap => f.write_str("the two accounts swap their addresses"),
+            Self::LooksAlong { look, seen, behind, other, other_behind } => {
+                let stale = |behind: bool| if behind { ", which was over when it began" } else { "" };
+                write!(f, "read {look} ends and shows {} in version {}{}", place(seen.place), seen.version, stale(*behind))?;
+                write!(f, "; who holds the address that the lend named is {}{}", place(other.place), stale(*other_behind))
+            }
             Self::LookEnds { look, seen, behind, again } => {
                 let stale = if *behind { ", which was over when it began" } else { "" };
                 let twice = if *again { "; the message will come again" } else { "" };

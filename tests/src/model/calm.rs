@@ -209,7 +209,7 @@ impl Machine {
     fn calm_census(&self, state: &State) -> Option<Action> {
         (0..self.setup.accounts()).find_map(|at| {
             let account = &state.accounts[at];
-            let stray = account.is_stray() && self.open_lease(state, at).is_none();
+            let stray = account.is_stray() && self.open_lease(state, at).is_none() && !self.is_looked_after(state, account);
             stray.then(|| Action::CensusLooks(small(at)))
         })
     }
@@ -237,9 +237,13 @@ impl Machine {
 
     /// Reads show what is.
     fn end_looks(&self, state: &mut State) {
-        while let Some(look) = state.looks.as_slice().first() {
+        while let Some(look) = state.looks.as_slice().first().copied() {
             let seen: Shown = state.accounts[usize::from(look.account)].shown;
-            self.policy_acts(state, Action::LookEnds { look: 0, seen, behind: false, again: false });
+            let action = match self.holder(state, look).map(|holder| state.accounts[holder].shown) {
+                Some(other) => Action::LooksAlong { look: 0, seen, behind: false, other, other_behind: false },
+                None => Action::LookEnds { look: 0, seen, behind: false, again: false },
+            };
+            self.policy_acts(state, action);
         }
     }
 }

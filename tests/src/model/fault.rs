@@ -36,11 +36,13 @@ pub enum Fault {
     Pause,
     /// A person moves an account by hand, once in a run.
     Hand,
+    /// Two accounts swap their addresses, once in a run: what is under way to the one reaches the other.
+    Swap,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Loss,
         Self::Duplicate,
         Self::Reorder,
@@ -55,6 +57,7 @@ impl Fault {
         Self::HalfBatch,
         Self::Pause,
         Self::Hand,
+        Self::Swap,
     ];
 
     /// Every two different kinds.
@@ -78,6 +81,10 @@ impl Faults {
     /// Every kind.
     pub const ALL: Self = Self((1 << Fault::ALL.len()) - 1);
 
+    /// All but what takes a batch, a clockwork pace or the outside world to go wrong.
+    pub const MESSAGES_AND_PROCESSES: Self =
+        Self::ALL.without(Fault::HalfBatch).without(Fault::Pause).without(Fault::Hand).without(Fault::Swap);
+
     /// These.
     pub fn of(kinds: &[Fault]) -> Self {
         Self(kinds.iter().fold(0, |bits, kind| bits | kind.bit()))
@@ -96,7 +103,7 @@ impl Faults {
 
     /// These without this kind.
     #[must_use]
-    pub fn without(self, kind: Fault) -> Self {
+    pub const fn without(self, kind: Fault) -> Self {
         Self(self.0 & !kind.bit())
     }
 

@@ -88,13 +88,15 @@ impl Law {
         match self {
             Self::OutHasLease => accounts.into_iter().all(|account| {
                 let one = &state.accounts[account];
-                one.shown.place.protects() || one.released || one.beyond || one.by_hand || open(account) > 0
+                // Whoever a lend took along is looked after by that lease, until it has one of its own.
+                let along = machine.is_looked_after(state, one);
+                one.shown.place.protects() || one.released || one.beyond || one.by_hand || along || open(account) > 0
             }),
             Self::OneOpenLease => accounts.into_iter().all(|account| open(account) <= 1),
             Self::ClosedStaysClosed => leases().all(|(lease, facts)| {
                 let closed = facts.stage.is_some_and(|stage| matches!(stage, Stage::Closed(_) | Stage::Refused(_)));
                 let account = machine.setup.account_of(lease);
-                !closed || state.accounts[account].beyond || !in_time(state, account, lease)
+                !closed || state.accounts[account].beyond || !state.lend_in_time(lease)
             }),
             Self::CasePastReturn => (0..machine.setup.cases.len()).all(|case| {
                 let row = state.cases[case].row;
@@ -105,7 +107,7 @@ impl Law {
                 let lends = &state.accounts[account].lends;
                 lends.iter().map(|lend| usize::from(lend.lease)).all(|lease| {
                     let stage = machine.leases.facts(state.leases[lease].row).stage;
-                    machine.setup.account_of(lease) == account
+                    (state.swapped || machine.setup.account_of(lease) == account)
                         && !matches!(stage, None | Some(Stage::Refused(_) | Stage::Closed(End::NeverLent)))
                 })
             }),
@@ -122,9 +124,4 @@ impl Law {
             | Self::EndIsSeen => true,
         }
     }
-}
-
-/// A lend of this lease may still take effect within the limit.
-fn in_time(state: &State, account: usize, lease: usize) -> bool {
-    state.accounts[account].lends.iter().any(|lend| usize::from(lend.lease) == lease && lend.until.is_some())
 }

@@ -56,6 +56,7 @@ impl LeaseBook {
                 may_lend: None,
                 may_return: None,
                 lend_ready: false,
+                lend_may_land: false,
                 due: 0,
                 read_at: None,
                 tick_at: None,

@@ -57,6 +57,9 @@ pub(super) fn facts(kept: &Kept, scale: &Scale) -> Facts {
         may_lend: may(Kind::Lend),
         may_return: may(Kind::Return),
         lend_ready: ready(Kind::Lend).is_some(),
+        lend_may_land: kept.attempts.iter().any(|attempt| {
+            attempt.kind == Kind::Lend && matches!(attempt.state, AttemptState::Sent { .. } | AttemptState::Unknown { .. })
+        }),
         due: ticks(kept.lease.due_at),
         read_at: kept.lease.next_read_at.map(ticks),
         tick_at: kept.lease.tick_at.map(ticks),

@@ -175,6 +175,8 @@ pub struct Facts {
     pub may_return: Option<Ticks>,
     /// A lend is ready, whether it may be sent or not.
     pub lend_ready: bool,
+    /// A lend that was sent can still be taken, as far as is known.
+    pub lend_may_land: bool,
     /// When it is due.
     pub due: Ticks,
     /// When the account is to be read.

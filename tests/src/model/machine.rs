@@ -115,6 +115,7 @@ impl Machine {
                 state.accounts[account].moved(Place::Home);
             }
             Action::Hand(account, to) => self.hand_moves(state, usize::from(account), to),
+            Action::Swap => self.addresses_swap(state),
             Action::Begin(_)
             | Action::LendLost(_)
             | Action::ReturnLost(_)
@@ -128,6 +129,7 @@ impl Machine {
             | Action::CoordinatorDies => self.recovery_acts(state, action),
             Action::LendArrives(_)
             | Action::LookEnds { .. }
+            | Action::LooksAlong { .. }
             | Action::ReturnArrives(..)
             | Action::Confirm(_)
             | Action::Mark(..)
@@ -148,6 +150,17 @@ impl Machine {
         let one = &mut state.accounts[account];
         one.moved_by_hand(to);
         one.beyond |= to == Place::Recovery;
+        if to == Place::Recovery && state.swapped {
+            // What is under way to the one is the other's.
+            state.accounts.iter_mut().for_each(|account| account.beyond = true);
+        }
+    }
+
+    fn addresses_swap(&self, state: &mut State) {
+        self.trouble(state, Fault::Swap);
+        state.swapped = true;
+        let [one, other] = &mut state.accounts;
+        one.swaps_with(other);
     }
 
     fn lend_lands(&self, state: &mut State, account: usize, nth: usize) {
@@ -155,7 +168,14 @@ impl Machine {
         if effect.until.is_some_and(|until| self.is_late(until)) {
             self.trouble(state, Fault::LendLate);
         }
-        state.accounts[account].moved(Place::Recovery);
+        let lease = usize::from(effect.lease);
+        let along = self.setup.account_of(lease) != account;
+        let one = &mut state.accounts[account];
+        one.beyond |= effect.until.is_none();
+        if !one.is_out() {
+            one.moved(Place::Recovery);
+            one.along = along.then_some(effect.lease);
+        }
     }
 }
 

@@ -51,11 +51,13 @@ pub enum Mutation {
     NoRowVersion,
     /// A lease takes what the read before it showed for its home's version, whatever earlier leases have seen.
     NoVersionFloor,
+    /// Nobody looks whom a move took along whose address has changed hands.
+    HolderUnchecked,
 }
 
 impl Mutation {
     /// Every one.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::LeaseAfterMove,
         Self::CloseOnAccepted,
         Self::CloseOnStaleRead,
@@ -74,6 +76,7 @@ impl Mutation {
         Self::HomeUnchecked,
         Self::NoRowVersion,
         Self::NoVersionFloor,
+        Self::HolderUnchecked,
     ];
 
     /// The mistake in words.
@@ -97,6 +100,7 @@ impl Mutation {
             Self::HomeUnchecked => "home := current placement unchecked",
             Self::NoRowVersion => "row version not compared",
             Self::NoVersionFloor => "no version floor",
+            Self::HolderUnchecked => "holder of the address not looked at",
         }
     }
 
@@ -106,6 +110,7 @@ impl Mutation {
         let world = match self {
             Self::NoTombstone | Self::CancelThroughLend | Self::IgnoreLateLentNews | Self::LowerVersionAccepted => one,
             Self::NoOneOpenLeaseIndex => Setup { looks: 2, ..alone },
+            Self::HolderUnchecked => Setup::pairs_swapped(),
             Self::NoRowVersion => Setup { coordinators: 2, ..one },
             Self::LeaseAfterMove
             | Self::CloseOnAccepted

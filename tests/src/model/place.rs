@@ -52,10 +52,7 @@ impl Place {
     /// # Panics
     /// If the policy is not one of the model's.
     pub fn of(policy: &PolicyId) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|place| place.name() == policy.as_str())
-            .expect("a policy that the model does not have")
+        Self::ALL.into_iter().find(|place| place.name() == policy.as_str()).expect("a policy that the model does not have")
     }
 }
 
@@ -187,6 +184,8 @@ pub struct Account {
     pub beyond: bool,
     /// The newest move was a person's.
     pub by_hand: bool,
+    /// The newest move was a lend of this lease, which is another account's.
+    pub along: Option<u8>,
 }
 
 impl Account {
@@ -208,7 +207,7 @@ impl Account {
         self.past.push(Past { shown: self.shown, until: 0 });
         self.shown = Shown { place: to, version: self.shown.version + 1 };
         self.was_lent |= to == Place::Recovery;
-        self.by_hand = false;
+        (self.by_hand, self.along) = (false, None);
     }
 
     /// A person moves it.
@@ -224,6 +223,13 @@ impl Account {
         let old = self.past.iter().filter(move |past| past.until > from);
         // Behind: it was over when the read began.
         old.map(move |past| (past.shown, past.until <= begun)).chain(std::iter::once((self.shown, false)))
+    }
+
+    /// The address that it held is another one's now: what is under way to it goes there.
+    pub fn swaps_with(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.lends, &mut other.lends);
+        std::mem::swap(&mut self.returning, &mut other.returning);
+        (self.beyond, other.beyond) = (self.beyond || other.beyond, self.beyond || other.beyond);
     }
 
     /// Forgets what no read can show any more, given when the oldest one under way began.

@@ -13,7 +13,7 @@ use super::law::Law;
 use super::lease_book::{End, Happening, Outcome, Reply, Stage};
 use super::machine::{Machine, small};
 use super::mutation::Mutation;
-use super::place::{Effect, FACTOR, Place, Shown, Versions, account_id, organisation};
+use super::place::{Account, Effect, FACTOR, Place, Shown, Versions, account_id, organisation};
 use super::scale::now;
 use super::setup::{Pace, Setup};
 use super::state::{Busy, Leases, Look, State, Why};
@@ -202,6 +202,33 @@ impl Machine {
         }
     }
 
+    /// Who holds the address that a lease's lend named, when its account is read back: another account, or nobody else.
+    pub fn holder(&self, state: &State, look: Look) -> Option<usize> {
+        let lease = self.open_lease(state, usize::from(look.account)).filter(|_| state.swapped && look.why == Why::Patrol)?;
+        let stage = self.leases.facts(state.leases[lease].row).stage;
+        let moving = matches!(stage, Some(Stage::Opening | Stage::Closing | Stage::Settling));
+        let looks = self.setup.mutation != Some(Mutation::HolderUnchecked);
+        (looks && moving && state.leases[lease].named).then(|| 1 - usize::from(look.account))
+    }
+
+    /// The lease that took this account along is open: it must not end before the account has one of its own.
+    pub fn is_looked_after(&self, state: &State, account: &Account) -> bool {
+        account.along.is_some_and(|lease| self.leases.facts(state.leases[usize::from(lease)].row).is_open())
+    }
+
+    /// Whoever was moved in place of a lease's account gets a lease. While the lend may still land, it is looked again.
+    fn looks_along(&self, state: &mut State, look: Look, other: Shown) {
+        let (account, holder) = (usize::from(look.account), 1 - usize::from(look.account));
+        let Some(lease) = self.open_lease(state, account) else { return };
+        let out = other.place == Place::Recovery;
+        if out && self.open_lease(state, holder).is_none() {
+            let spare = self.spare(holder);
+            state.leases[spare].row = 0;
+            self.lease_happens(state, spare, Happening::FoundOut { seen: other, begun: 0, home: Place::Home });
+        }
+        state.leases[lease].named &= !out && self.leases.facts(state.leases[lease].row).lend_may_land;
+    }
+
     /// Only accounts that Homeward once lent and did not release are returned; the index keeps a second lease away.
     fn census_ends(&self, state: &mut State, account: usize, look: Look, seen: Shown) {
         let one = &state.accounts[account];
@@ -312,7 +339,8 @@ impl Machine {
                     state.broken = Some(Law::LeaseFirst);
                 }
                 let until = facts.may_lend.unwrap_or(self.setup.scale.claim) + self.setup.scale.late_limit;
-                if state.accounts[account].lends.iter().any(|lend| usize::from(lend.lease) == lease) {
+                state.leases[lease].named = self.setup.faults.holds(Fault::Swap) && !state.swapped;
+                if state.lends(lease).next().is_some() {
                     state.broken = Some(Law::OneLend);
                     return false;
                 }
@@ -347,8 +375,9 @@ impl Machine {
     /// A lend that is under way never takes effect. (That a return does not is another state, from which everything goes on.)
     fn never_happens(&self, state: &mut State, lease: usize, kind: Kind) {
         if kind == Kind::Lend {
-            let account = &mut state.accounts[self.setup.account_of(lease)];
-            account.lends.retain(|lend| usize::from(lend.lease) != lease || lend.until.is_none());
+            for account in &mut state.accounts {
+                account.lends.retain(|lend| usize::from(lend.lease) != lease || lend.until.is_none());
+            }
         }
     }
 
@@ -388,6 +417,13 @@ impl Machine {
                     self.trouble(state, Fault::StaleRead);
                 }
                 self.look_ends(state, usize::from(look), seen, again);
+            }
+            Action::LooksAlong { look, seen, behind, other, other_behind } => {
+                if behind || other_behind {
+                    self.trouble(state, Fault::StaleRead);
+                }
+                self.looks_along(state, state.looks.as_slice()[usize::from(look)], other);
+                self.look_ends(state, usize::from(look), seen, false);
             }
             Action::ReturnArrives(case, again) => self.return_arrives(state, usize::from(case), again),
             Action::Confirm(lease) => state.leases[usize::from(lease)].confirmed = true,

@@ -14,6 +14,8 @@ pub struct Setup {
     pub name: &'static str,
     /// The account of each case; cases of one account come one after the other.
     pub cases: &'static [u8],
+    /// Accounts that no case is about.
+    pub bystanders: usize,
     /// Rooms for leases that the census opens, one for each account that has one.
     pub spare: usize,
     /// Policy's workers: calls to the provider at a time.
@@ -115,6 +117,7 @@ impl Setup {
         Self {
             name: "one account, one lease",
             cases: &[0],
+            bystanders: 0,
             spare: 1,
             workers: 1,
             looks: 1,
@@ -126,7 +129,7 @@ impl Setup {
             at_once: false,
             batches: false,
             refuses: true,
-            faults: Faults::ALL.without(Fault::HalfBatch).without(Fault::Pause).without(Fault::Hand),
+            faults: Faults::MESSAGES_AND_PROCESSES,
             kinds_in_a_run: None,
             with: None,
             crashes: 2,
@@ -197,10 +200,15 @@ impl Setup {
         Self { refuses: false, ..self }
     }
 
+    /// Two accounts with a saga each, whose writes go out in one batch.
+    pub fn batches_of_sagas() -> Self {
+        let persons = Persons::default();
+        Self { name: "two accounts, two sagas, batches", recovery: Recovery::Saga, persons, ..Self::batches() }
+    }
+
     /// Two accounts, three sagas: two of one account one after the other, one of the other account, in batches.
     pub fn three_sagas() -> Self {
-        let persons = Persons::default();
-        Self { name: "two accounts, three sagas", cases: &[0, 0, 1], recovery: Recovery::Saga, persons, ..Self::batches() }
+        Self { name: "two accounts, three sagas, batches", cases: &[0, 0, 1], with: None, ..Self::batches_of_sagas() }
     }
 
     /// One lease that anyone asks for, of an account that a person moves by hand; everything else may go wrong, too.
@@ -217,9 +225,19 @@ impl Setup {
         Self { name: "one lease, moved by hand", faults, with, ..one }
     }
 
+    /// One lease that anyone asks for, of an account that swaps its address with one that is not lent, alone and with every other
+    /// kind of fault.
+    pub fn pairs_swapped() -> Self {
+        let one = Self::leases_alone(Versions::Trusted).pairs();
+        let faults = one.faults.with(Fault::Swap).with(Fault::Hand).without(Fault::ReturnBeyond);
+        let with = Some(Fault::Swap);
+        let name = "one lease asked for by anyone, addresses swapped";
+        Self { name, cases: &[0], bystanders: 1, spare: 2, workers: 1, faults, with, ..one }
+    }
+
     /// How many accounts there are.
     pub fn accounts(&self) -> usize {
-        usize::from(self.cases.iter().copied().max().unwrap_or(0)) + 1
+        usize::from(self.cases.iter().copied().max().unwrap_or(0)) + 1 + self.bystanders
     }
 
     /// How many leases there can be: one for each case, and the spare ones.

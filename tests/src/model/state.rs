@@ -7,7 +7,7 @@ use super::fault::Faults;
 use super::few::Few;
 use super::law::Law;
 use super::lease_book::{Row, Stage};
-use super::place::Account;
+use super::place::{Account, Effect};
 use super::scale::Ticks;
 
 /// Most accounts.
@@ -40,10 +40,24 @@ pub struct State {
     pub crashes: u8,
     /// A person has moved an account.
     pub handed: bool,
+    /// The two accounts have swapped their addresses.
+    pub swapped: bool,
     /// Faults have ended: every message is delivered once.
     pub calm: bool,
     /// A law that the last step broke.
     pub broken: Option<Law>,
+}
+
+impl State {
+    /// A lend of this lease is under way, whomever it will move, and takes effect within the limit.
+    pub fn lend_in_time(&self, lease: usize) -> bool {
+        self.lends(lease).any(|lend| lend.until.is_some())
+    }
+
+    /// The lends of this lease under way.
+    pub fn lends(&self, lease: usize) -> impl Iterator<Item = &Effect> {
+        self.accounts.iter().flat_map(|account| &account.lends).filter(move |lend| usize::from(lend.lease) == lease)
+    }
 }
 
 /// One lease at policy.
@@ -55,6 +69,8 @@ pub struct Lease {
     pub version: u8,
     /// The broker has confirmed `lease.opened`, and its line is synced to the file.
     pub confirmed: bool,
+    /// Its lend named the address that its account had before it was swapped, and nobody else was found out there.
+    pub named: bool,
 }
 
 /// One case at recovery, and what is under way about it.

@@ -6,7 +6,7 @@ use super::action::Action;
 use super::fault::Fault;
 use super::lease_book::{Happening, Reply, Stage};
 use super::machine::{Machine, small};
-use super::place::{Account, Place};
+use super::place::Place;
 use super::setup::{Network, Pace, Recovery};
 use super::state::{Busy, Leases, Look, State, Why};
 
@@ -20,6 +20,7 @@ impl Machine {
             return;
         }
         self.provider_steps(state, steps);
+        self.swap_steps(state, steps);
         self.recovery_steps(state, steps);
         self.policy_steps(state, steps);
         if self.setup.pace == Pace::Any || !self.work_is_left(state) {
@@ -55,6 +56,12 @@ impl Machine {
                 let others = Place::ALL.into_iter().filter(|to| *to != account.shown.place);
                 steps.extend(others.map(|to| Action::Hand(number, to)));
             }
+        }
+    }
+
+    fn swap_steps(&self, state: &State, steps: &mut Vec<Action>) {
+        if self.setup.accounts() == 2 && !state.swapped && self.may(state, Fault::Swap) {
+            steps.push(Action::Swap);
         }
     }
 
@@ -132,6 +139,14 @@ impl Machine {
             if behind && !self.may(state, Fault::StaleRead) {
                 continue;
             }
+            if let Some(other) = self.holder(state, look) {
+                for (other, other_behind) in state.accounts[other].visible(0, &self.setup.scale) {
+                    if !other_behind || behind || self.may(state, Fault::StaleRead) {
+                        steps.push(Action::LooksAlong { look: nth, seen, behind, other, other_behind });
+                    }
+                }
+                continue;
+            }
             steps.push(Action::LookEnds { look: nth, seen, behind, again: false });
             if asked && self.setup.network == Network::Explicit && self.may(state, Fault::Duplicate) {
                 steps.push(Action::LookEnds { look: nth, seen, behind, again: true });
@@ -144,8 +159,7 @@ impl Machine {
         if self.may(state, Fault::Timeout) {
             steps.push(Action::Answer(nth, Reply::Unknown));
         }
-        let refusable =
-            |lease: usize| busy.kind == Kind::Return || under_way(&state.accounts[self.setup.account_of(lease)], lease);
+        let refusable = |lease: usize| busy.kind == Kind::Return || state.lend_in_time(lease);
         if self.setup.refuses && busy.leases.iter().all(refusable) {
             steps.push(Action::Answer(nth, Reply::Refused));
             if busy.kind == Kind::Lend {
@@ -199,9 +213,4 @@ impl Machine {
         let flights = !state.workers.is_empty() || !state.looks.is_empty() || !state.held.is_empty();
         cases || leases || flights
     }
-}
-
-/// A lend of this lease is under way.
-fn under_way(account: &Account, lease: usize) -> bool {
-    account.lends.iter().any(|lend| usize::from(lend.lease) == lease && lend.until.is_some())
 }

@@ -15,6 +15,7 @@ impl Machine {
             let facts = self.leases.facts(state.leases[lease].row);
             // Only a lend that is ready waits for it.
             state.leases[lease].confirmed |= !facts.lend_ready;
+            state.leases[lease].named &= facts.is_open();
             if lease >= self.setup.cases.len() && !facts.is_open() {
                 state.leases[lease] = Lease::default();
             }
@@ -33,6 +34,7 @@ impl Machine {
 
     /// Where nothing compares versions any more, they begin anew.
     fn tidy_versions(&self, state: &mut State) {
+        let astray = state.swapped && state.accounts.iter().any(|account| !account.lends.is_empty());
         for number in 0..self.setup.accounts() {
             let own = |lease: &usize| self.setup.account_of(*lease) == number;
             let open = (0..self.setup.leases()).filter(own).any(|lease| self.leases.facts(state.leases[lease].row).is_open());
@@ -42,7 +44,7 @@ impl Machine {
                 account.shown.version = 1;
                 account.seen_before = account.seen_before.min(1);
                 // What came too late has come, was found, and nothing of it can be seen any more.
-                account.beyond &= account.is_out() || !account.lends.is_empty();
+                account.beyond &= account.is_out() || !account.lends.is_empty() || astray;
             }
         }
     }
