@@ -10,13 +10,15 @@
 //! - [`lease_book`], [`case_book`]: rows of the two databases, by number; each distinct decision is asked of production once.
 //!   [`lease_row`]: the form in which a row is kept. [`lease_words`]: what goes into and comes out of it.
 //! - [`state`], [`action`]: what a moment is, and what can happen next. [`tidy`]: what of it cannot matter.
-//! - [`steps`], [`recovery_steps`]: which steps are possible. [`policy`], [`recovery`]: the actors around the decisions.
+//! - [`steps`], [`recovery_steps`]: which steps are possible. [`policy`], [`along`], [`recovery`]: the actors around the decisions.
+//!   [`verdicts`]: what is asked before a lend, and seen before an end.
 //! - [`fault`]: what goes wrong, counted by kind. [`trouble`]: when it may. [`mutation`]: what a programmer could get wrong.
 //! - [`law`]: what must hold in every state. [`calm`]: from every state everyone comes home once faults end.
 //! - [`machine`]: all of it as a [`stateright::Model`]. [`setup`]: how large. [`check`]: runs it. [`replay`]: one run of it,
 //!   step by step.
 
 pub mod action;
+pub mod along;
 pub mod calm;
 pub mod case_book;
 pub mod check;
@@ -40,3 +42,4 @@ pub mod state;
 pub mod steps;
 pub mod tidy;
 pub mod trouble;
+pub mod verdicts;

@@ -352,3 +352,19 @@ fn no_version_floor() {
         ],
     );
 }
+
+#[test]
+fn holder_of_the_address_not_looked_at() {
+    breaks(
+        Mutation::HolderUnchecked,
+        "whoever is out beyond the limit is found by one census, and nobody else needs one",
+        &[
+            "the lend of case 0 arrives at policy, which reads the account",
+            "read 0 ends and shows home in version 0",
+            "the broker confirms the opening of lease 0",
+            "a worker marks the lend of lease 0 and writes to the provider",
+            "the two accounts swap their addresses",
+            "a lend takes effect: account 1 is out",
+        ],
+    );
+}

@@ -9,9 +9,9 @@ use super::fault::{Fault, Pairs, Tally};
 use super::law::Law;
 use super::lease_book::LeaseBook;
 use super::place::Place;
-use super::policy::Verdicts;
 use super::setup::Setup;
 use super::state::State;
+use super::verdicts::Verdicts;
 
 /// A model of one size, and all that was learned while it ran.
 pub struct Machine {

@@ -163,6 +163,7 @@ pub struct Effect {
 
 /// One account at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent things that happened to it")]
 pub struct Account {
     /// Where it is.
     pub shown: Shown,

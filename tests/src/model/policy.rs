@@ -3,9 +3,7 @@
 //! Each function is one transaction, with the guards that the store's statements have.
 
 use homeward_policy::lease::{Kind, VersionShown};
-use homeward_types::diagnosis::{AccountStatus, Claim, KnownAccount, OpenLease};
-use homeward_types::{Facts as Known, LeaseId, Refusal, diagnose};
-use uuid::Uuid;
+use homeward_types::Refusal;
 
 use super::action::Action;
 use super::fault::Fault;
@@ -13,89 +11,10 @@ use super::law::Law;
 use super::lease_book::{End, Happening, Outcome, Reply, Stage};
 use super::machine::{Machine, small};
 use super::mutation::Mutation;
-use super::place::{Account, Effect, FACTOR, Place, Shown, Versions, account_id, organisation};
-use super::scale::now;
-use super::setup::{Pace, Setup};
+use super::place::{Effect, Place, Shown};
+use super::setup::Pace;
 use super::state::{Busy, Leases, Look, State, Why};
-
-/// What production's diagnosis says before a lend, for each place and circumstance.
-pub struct Verdicts(Vec<((Place, bool, bool), Result<(), Refusal>)>);
-
-impl Verdicts {
-    /// Asks for all of them.
-    pub fn new(setup: &Setup) -> Self {
-        let places = Place::ALL;
-        let circumstances = [(false, false), (false, true), (true, false), (true, true)];
-        let cases = places.into_iter().flat_map(|place| circumstances.map(|(busy, released)| (place, busy, released)));
-        Self(cases.map(|case| (case, verdict(case, setup.versions))).collect())
-    }
-
-    /// Whether a lend is accepted for an account seen there, with another lease open or not, once released or not.
-    pub fn of(&self, place: Place, busy: bool, released: bool) -> Result<(), Refusal> {
-        let found = self.0.iter().find(|(case, _)| *case == (place, busy, released));
-        found.map_or(Err(Refusal::Changed), |(_, verdict)| *verdict)
-    }
-}
-
-fn verdict((place, busy, released): (Place, bool, bool), versions: Versions) -> Result<(), Refusal> {
-    let account = KnownAccount {
-        account: account_id(),
-        email: "mia@acme.example".parse().expect("well formed"),
-        name: String::new(),
-        claim: Claim::Managed,
-        status: AccountStatus::Active,
-        synced_from: None,
-        administrator: false,
-        last_active: Some(now()),
-        mail_changed_at: None,
-        learned_at: now(),
-    };
-    let known = Known {
-        query: String::new(),
-        matches: vec![account],
-        closest: Vec::new(),
-        placement: Some(Shown { place, version: 1 }.placement(versions, now())),
-        factor: FACTOR,
-        unreachable_since: None,
-        open_recovery: None,
-        open_lease: busy.then(|| OpenLease { lease: LeaseId::from_uuid(Uuid::nil()), free_at: now() }),
-        released,
-        recent_requests: 0,
-        repudiated_before: false,
-        too_old: std::time::Duration::ZERO,
-        now: now(),
-    };
-    let lends = diagnose(&organisation(), &known).outcome.lends_from().is_some();
-    if lends {
-        Ok(())
-    } else if busy {
-        Err(Refusal::Busy)
-    } else {
-        Err(Refusal::Changed)
-    }
-}
-
-/// The end that a lease came to is what a read just showed.
-fn is_seen(happening: Happening, after: Option<Stage>, home: Place) -> bool {
-    let seen = match happening {
-        Happening::Read { seen, .. } => Some(seen.place),
-        Happening::LendAccepted { .. }
-        | Happening::LendRefused(_)
-        | Happening::Sent(_)
-        | Happening::Answered(..)
-        | Happening::ReturnAsked
-        | Happening::Released
-        | Happening::FoundOut { .. }
-        | Happening::Tick => None,
-    };
-    match after {
-        Some(Stage::Closed(End::Home)) => seen == Some(home),
-        Some(Stage::Closed(End::Elsewhere)) => seen.is_some_and(|place| place.protects() && place != home),
-        None | Some(Stage::Closed(_) | Stage::Refused(_) | Stage::Opening | Stage::Active | Stage::Closing | Stage::Settling) => {
-            true
-        }
-    }
-}
+use super::verdicts::is_seen;
 
 impl Machine {
     /// One transaction about a lease: the decision, its row, its news.
@@ -202,33 +121,6 @@ impl Machine {
         }
     }
 
-    /// Who holds the address that a lease's lend named, when its account is read back: another account, or nobody else.
-    pub fn holder(&self, state: &State, look: Look) -> Option<usize> {
-        let lease = self.open_lease(state, usize::from(look.account)).filter(|_| state.swapped && look.why == Why::Patrol)?;
-        let stage = self.leases.facts(state.leases[lease].row).stage;
-        let moving = matches!(stage, Some(Stage::Opening | Stage::Closing | Stage::Settling));
-        let looks = self.setup.mutation != Some(Mutation::HolderUnchecked);
-        (looks && moving && state.leases[lease].named).then(|| 1 - usize::from(look.account))
-    }
-
-    /// The lease that took this account along is open: it must not end before the account has one of its own.
-    pub fn is_looked_after(&self, state: &State, account: &Account) -> bool {
-        account.along.is_some_and(|lease| self.leases.facts(state.leases[usize::from(lease)].row).is_open())
-    }
-
-    /// Whoever was moved in place of a lease's account gets a lease. While the lend may still land, it is looked again.
-    fn looks_along(&self, state: &mut State, look: Look, other: Shown) {
-        let (account, holder) = (usize::from(look.account), 1 - usize::from(look.account));
-        let Some(lease) = self.open_lease(state, account) else { return };
-        let out = other.place == Place::Recovery;
-        if out && self.open_lease(state, holder).is_none() {
-            let spare = self.spare(holder);
-            state.leases[spare].row = 0;
-            self.lease_happens(state, spare, Happening::FoundOut { seen: other, begun: 0, home: Place::Home });
-        }
-        state.leases[lease].named &= !out && self.leases.facts(state.leases[lease].row).lend_may_land;
-    }
-
     /// Only accounts that Homeward once lent and did not release are returned; the index keeps a second lease away.
     fn census_ends(&self, state: &mut State, account: usize, look: Look, seen: Shown) {
         let one = &state.accounts[account];
@@ -242,7 +134,8 @@ impl Machine {
         }
     }
 
-    fn spare(&self, account: usize) -> usize {
+    /// The room for a lease of this account that policy opens by itself.
+    pub(super) fn spare(&self, account: usize) -> usize {
         self.setup.cases.len() + account
     }
 
@@ -366,18 +259,9 @@ impl Machine {
         for lease in busy.leases.iter() {
             let reply = part.filter(|(of, _)| *of == lease).map_or(reply, |(_, reply)| reply);
             if matches!(reply, Reply::Refused | Reply::Impossible) {
-                self.never_happens(state, lease, busy.kind);
+                never_happens(state, lease, busy.kind);
             }
             self.lease_happens(state, lease, Happening::Answered(busy.kind, reply));
-        }
-    }
-
-    /// A lend that is under way never takes effect. (That a return does not is another state, from which everything goes on.)
-    fn never_happens(&self, state: &mut State, lease: usize, kind: Kind) {
-        if kind == Kind::Lend {
-            for account in &mut state.accounts {
-                account.lends.retain(|lend| usize::from(lend.lease) != lease || lend.until.is_none());
-            }
         }
     }
 
@@ -385,7 +269,7 @@ impl Machine {
         self.trouble(state, Fault::Crash);
         let busy = state.workers.remove(nth);
         if !wrote {
-            busy.leases.iter().for_each(|lease| self.never_happens(state, lease, busy.kind));
+            busy.leases.iter().for_each(|lease| never_happens(state, lease, busy.kind));
         }
     }
 
@@ -442,6 +326,15 @@ impl Machine {
                 self.lease_happens(state, usize::from(lease), Happening::Released);
             }
             _ => {}
+        }
+    }
+}
+
+/// A lend that is under way never takes effect. (That a return does not is another state, from which everything goes on.)
+fn never_happens(state: &mut State, lease: usize, kind: Kind) {
+    if kind == Kind::Lend {
+        for account in &mut state.accounts {
+            account.lends.retain(|lend| usize::from(lend.lease) != lease || lend.until.is_none());
         }
     }
 }

@@ -85,7 +85,6 @@ pub enum Recovery {
 
 /// What persons do, at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each person is there or is not")]
 pub struct Persons {
     /// The requester cancels.
     pub cancel: bool,
@@ -103,6 +102,9 @@ impl fmt::Display for Setup {
         write!(f, ", {} workers, {} reads, {} coordinators", self.workers, self.looks, self.coordinators)?;
         if let Some(kinds) = self.kinds_in_a_run {
             write!(f, ", {kinds} kinds of fault in a run")?;
+        }
+        if !self.refuses {
+            f.write_str(", no call refused as a whole")?;
         }
         if let Some(mutation) = self.mutation {
             write!(f, ", mutation {mutation:?}")?;
