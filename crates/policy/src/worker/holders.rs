@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use homeward_provider::{AccountRecord, Priority, Search};
 use homeward_store::{StoreError, transaction};
-use homeward_types::{AccountId, Email, IncidentId, LeaseId, Placement, PolicyId};
+use homeward_types::{AccountId, Email, IncidentId, LeaseId, Placement, PolicyId, Timestamp};
 
 use crate::incident::Incident;
 use crate::lease::store::{self as leases, Sent};
@@ -22,8 +22,17 @@ struct Strange<'a> {
     holder: Option<AccountId>,
 }
 
+impl Strange<'_> {
+    /// Its account was seen out, but another move may have taken it along, as where two that are both lent swap their addresses:
+    /// this lend may yet reach the holder.
+    fn is_in_doubt(&self, now: Timestamp) -> bool {
+        let lend_over = self.sent.taken_until.map(|last_send| self.lease.terms.settled_after(last_send));
+        self.holder.is_some() && lend_over.is_some_and(|over| now < over)
+    }
+}
+
 /// Checks the writes of leases that are under way. Costs nothing where the account still holds the address. Gives the
-/// leases of which it cannot be told now whom their write moved: they must not end yet.
+/// leases of which it cannot be told now whom their write moved, or may yet move: they must not end yet.
 pub(super) async fn check(
     site: &Arc<Site>,
     moving: &[&Lease],
@@ -53,8 +62,9 @@ pub(super) async fn check(
         .map(|(lease, sent)| Strange { lease, sent, holder: holder(&found, &sent.address).filter(|h| *h != lease.account) })
         .collect();
     let Some(policies) = policies(site, &strange).await else { return Ok(untold) };
-    keep(site, &strange, &policies).await?;
-    Ok(HashSet::new())
+    let now = site.ledger().now();
+    keep(site, &strange, &policies, now).await?;
+    Ok(strange.iter().filter(|strange| strange.is_in_doubt(now)).map(|strange| strange.lease.id).collect())
 }
 
 fn holder(found: &[AccountRecord], address: &Email) -> Option<AccountId> {
@@ -77,10 +87,14 @@ async fn policies(site: &Site, strange: &[Strange<'_>]) -> Option<HashMap<Accoun
 }
 
 /// A holder in the recovery policy is leased and returned; every case is told, and the address takes no lends for a while.
-async fn keep(site: &Site, strange: &[Strange<'_>], policies: &HashMap<AccountId, Placement>) -> Result<(), StoreError> {
+async fn keep(
+    site: &Site,
+    strange: &[Strange<'_>],
+    policies: &HashMap<AccountId, Placement>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let ledger = site.ledger();
     let changes = transaction!(ledger.db(), "lease.adopt", async |tx| -> Result<Changes, StoreError> {
-        let now = ledger.now();
         let mut incidents = Vec::new();
         let mut happened = Vec::new();
         let mut addresses = Vec::new();
@@ -104,6 +118,7 @@ async fn keep(site: &Site, strange: &[Strange<'_>], policies: &HashMap<AccountId
         // While the move may still land, its victim is looked for again.
         let checked: Vec<(LeaseId, u32)> = strange
             .iter()
+            .filter(|strange| !strange.is_in_doubt(now))
             .filter(|strange| !strange.sent.may_land || strange.holder.as_ref().is_some_and(|holder| out.contains(&holder)))
             .map(|strange| (strange.sent.lease, strange.sent.number))
             .collect();

@@ -1,6 +1,6 @@
 //! Unknown outcomes: what the provider did is not what it said, or not when.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use homeward_proto::policy::v1::LeaseNews;
 use homeward_proto::words::v1 as words;
@@ -183,6 +183,32 @@ async fn a_lease_does_not_end_before_it_is_known_whom_its_move_took_along() {
         })
         .await;
         stage.audience.news(lease, LeaseNews::Closed).await;
+    })
+    .await;
+}
+
+/// Two accounts are lent and swap their addresses: the one is out by the other's lend, and its own may yet reach the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_does_not_end_while_its_lend_may_reach_another_holder_of_the_address() {
+    let plan = || {
+        let limits = Limits { late_limit: Duration::from_secs(4), ..impatient().limits };
+        Plan { limits, ..impatient() }
+    };
+    on_both(plan, async |stage| {
+        let account = stage.stranded(1);
+        let other = stage.truth().account(well_known::HELP_DESK.id).unwrap();
+        stage.truth().fault(Fault::on(MOVES, FaultKind::AppliedLate { by_ms: 60_000, says: Says::Running }).times(1));
+        let lease = stage.lend(&account).await;
+        until("the lend was accepted", async || stage.truth().faults()[0].fired == 1).await;
+        let accepted = Instant::now();
+        stage.truth().drift(&account.id, Drift::SwapEmail { with: other.id.clone() }).unwrap();
+        stage.truth().drift(&account.id, Drift::Move { policy: RECOVERY.into() }).unwrap();
+        stage.audience.news(lease, LeaseNews::Lent).await;
+        stage.ask_back(lease, &account).await;
+        until("it is home", async || stage.policy_of(&account.id) == EVERYONE).await;
+        stage.audience.news(lease, LeaseNews::Closed).await;
+        let waited = accepted.elapsed();
+        assert!(waited >= stage.organisation.limits.late_limit, "it ended {waited:?} after its lend, which could still land");
     })
     .await;
 }

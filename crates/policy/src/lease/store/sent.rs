@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use homeward_store::{Database, StoreError, on};
-use homeward_types::{Email, LeaseId, NameError, PolicyId};
+use homeward_types::{Email, LeaseId, NameError, PolicyId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
@@ -29,6 +29,9 @@ pub struct Sent {
     pub unresolved: bool,
     /// It, or an earlier one that named the same, can still be taken.
     pub may_land: bool,
+    /// Until when it, or an earlier one that named the same, could be sent, if it is a lend that counts as taken because the account
+    /// was seen out. That is no proof where somebody else holds the address.
+    pub taken_until: Option<Timestamp>,
     /// Nobody else was found at the address.
     pub holder_checked: bool,
 }
@@ -43,6 +46,7 @@ struct SentRow {
     task: Option<String>,
     state: String,
     may_land: i32,
+    taken_until: Option<Timestamp>,
     holder_checked: bool,
 }
 
@@ -57,8 +61,9 @@ pub async fn all_sent(db: &Database, ids: &[LeaseId]) -> Result<HashMap<LeaseId,
     }
     let rows: Vec<SentRow> = on!(db, pool : D => {
         let mut select = QueryBuilder::<D>::new(
-            "SELECT lease_id, number, kind, address, destination, task, state, may_land, holder_checked FROM ( \
+            "SELECT lease_id, number, kind, address, destination, task, state, may_land, taken_until, holder_checked FROM ( \
              SELECT attempt.*, MAX(CASE WHEN state IN ('sent', 'unknown') THEN 1 ELSE 0 END) OVER same AS may_land, \
+             MAX(CASE WHEN state = 'taken' AND kind = 'lend' THEN claimed_until END) OVER same AS taken_until, \
              MAX(number) OVER same AS newest FROM attempt WHERE address IS NOT NULL AND destination IS NOT NULL AND lease_id IN (");
         let mut values = select.separated(", ");
         for id in ids {
@@ -99,6 +104,7 @@ impl SentRow {
             destination: self.destination.parse().map_err(|e: NameError| wrong("destination", e.to_string()))?,
             unresolved: matches!(self.state.as_str(), "sent" | "unknown"),
             may_land: self.may_land != 0,
+            taken_until: self.taken_until,
             holder_checked: self.holder_checked,
             task: self.task,
         })
