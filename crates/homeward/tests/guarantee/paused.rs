@@ -87,9 +87,11 @@ impl Scene {
             std::fs::read_to_string(&self.record).unwrap_or_default().contains(&format!("{BOUNDARY} halt"))
         })
         .await;
-        let watching = tokio::spawn(watch(self.lease(&id)));
-        desk.cancel(&id).await.unwrap();
         let lease = self.lease(&id);
+        // Before anybody asks for the return: a busy machine might show the first state too late.
+        let first = lease.now().await;
+        let watching = tokio::spawn(watch(self.lease(&id), first));
+        desk.cancel(&id).await.unwrap();
         until("the return is done", async || lease.now().await.state() == LeaseState::Settling).await;
         tokio::time::sleep(longer).await;
         self.stop_for_a_while().await;
@@ -145,9 +147,9 @@ impl Asking {
     }
 }
 
-/// The states that a lease goes through, as whoever asks all the time sees them.
-async fn watch(lease: Asking) -> Vec<&'static str> {
-    let mut seen: BTreeMap<i64, &'static str> = BTreeMap::new();
+/// The states that a lease goes through from the first on, as whoever asks all the time sees them.
+async fn watch(lease: Asking, first: Lease) -> Vec<&'static str> {
+    let mut seen: BTreeMap<i64, &'static str> = BTreeMap::from([(first.version, name(first.state()))]);
     let began = Instant::now();
     loop {
         let now = lease.now().await;
