@@ -34,9 +34,9 @@ pub async fn measure(cluster: &mut Cluster) -> anyhow::Result<()> {
     }
     // The approval's deadline counts from the moment at which the step was entered.
     let moved = cluster.servers.ask(&format!(
-        "WITH some AS (SELECT id FROM recovery.saga WHERE step = 'approve' LIMIT {AT_ONCE}), due AS (SELECT now() + interval '15 seconds' AS at) \
+        "WITH chosen AS (SELECT id FROM recovery.saga WHERE step = 'approve' LIMIT {AT_ONCE}), due AS (SELECT now() + interval '15 seconds' AS at) \
          , moved AS (UPDATE recovery.saga s SET entered_at = s.entered_at - (s.due_at - due.at), due_at = due.at FROM due \
-         WHERE s.id IN (SELECT id FROM some) RETURNING 1) SELECT count(*) FROM moved"
+         WHERE s.id IN (SELECT id FROM chosen) RETURNING 1) SELECT count(*) FROM moved"
     ))?;
     let due = cluster.servers.ask("SELECT max(due_at) FROM recovery.saga WHERE due_at < now() + interval '1 minute'")?;
     for service in cluster.of("recovery") {
