@@ -100,15 +100,15 @@ pub struct Merged {
     pub differs: bool,
 }
 
-/// Takes a read into the replica. A read that began before what is known changes nothing; what a read does not say stays as
-/// it was, and for a new account is taken carefully: not claimed, suspended.
+/// Takes a read into the replica. What a read does not say stays as it was, and for a new account is taken carefully: not
+/// claimed, suspended. A read that began before what is known changes nothing, but for what only searches tell.
 pub fn merge(before: Option<&Account>, seen: &AccountRecord, source: Source) -> Merged {
     let Some(before) = before else {
         let account = appeared(seen, source);
         return Merged { account, changes: vec![Change::Appeared], differs: true };
     };
     if seen.begun_at < before.learned_at {
-        return Merged { account: before.clone(), changes: Vec::new(), differs: false };
+        return late(before, seen, source);
     }
     let mut account = before.clone();
     account.email = seen.email.clone().or(account.email);
@@ -117,12 +117,7 @@ pub fn merge(before: Option<&Account>, seen: &AccountRecord, source: Source) -> 
     }
     account.claim = seen.claim.clone().unwrap_or(account.claim);
     account.status = status(before, seen, source);
-    match &seen.origin {
-        Origin::SyncedFrom(provider) => account.synced_from = Some(provider.clone()),
-        Origin::Here => account.synced_from = None,
-        Origin::Unknown => {}
-    }
-    account.administrator = seen.administrator.or(account.administrator);
+    take_details(&mut account, seen);
     account.last_active = account.last_active.max(seen.last_active);
     account.gone_at = None;
     let changes = changes(before, &account);
@@ -134,6 +129,33 @@ pub fn merge(before: Option<&Account>, seen: &AccountRecord, source: Source) -> 
     account.learned_at = seen.begun_at;
     account.detailed_at = if source == Source::Search { Some(seen.begun_at) } else { account.detailed_at };
     Merged { account, changes, differs }
+}
+
+/// A page of the sync may overtake a search that somebody waits for. What pages do not say is news all the same: without it
+/// the account would count as an administrator's until the next search.
+fn late(before: &Account, seen: &AccountRecord, source: Source) -> Merged {
+    let mut account = before.clone();
+    let newest = before.detailed_at.is_none_or(|at| at < seen.begun_at);
+    if source == Source::Search && newest && before.gone_at.is_none() {
+        take_details(&mut account, seen);
+        if seen.status == Some(AccountStatus::Suspended) && account.status == AccountStatus::Active {
+            account.status = AccountStatus::Suspended;
+        }
+        account.detailed_at = Some(seen.begun_at);
+    }
+    let changes = changes(before, &account);
+    account.version += i64::from(!changes.is_empty());
+    Merged { differs: account != *before, account, changes }
+}
+
+/// What only searches tell.
+fn take_details(account: &mut Account, seen: &AccountRecord) {
+    match &seen.origin {
+        Origin::SyncedFrom(provider) => account.synced_from = Some(provider.clone()),
+        Origin::Here => account.synced_from = None,
+        Origin::Unknown => {}
+    }
+    account.administrator = seen.administrator.or(account.administrator);
 }
 
 /// Takes in that a page-through and a search, begun at `begun_at`, both missed the account.

@@ -113,7 +113,11 @@ impl Desk {
             let mut again = Vec::new();
             for (email, result) in left.into_iter().zip(results) {
                 match result.problem {
-                    None => drop(ids.insert(email, result.recovery)),
+                    None => {
+                        let reasons = result.diagnosis.map(|diagnosis| diagnosis.tier_reasons).unwrap_or_default();
+                        ensure!(result.approvals_needed <= 1, "{email} needs more than our one vote: {reasons:?}");
+                        ids.insert(email, result.recovery);
+                    }
                     Some(problem) if self.passes(&problem, began) => again.push(email),
                     Some(problem) => bail!("{email}: {} {} ({})", problem.reason, problem.message, problem.remedy),
                 }

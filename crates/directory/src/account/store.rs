@@ -138,7 +138,8 @@ pub async fn record(
         let ids: Vec<&AccountId> = newest.keys().copied().collect();
         let before = locked(tx, organisation, &ids).await?;
         let merged: Vec<Merged> = newest.values().map(|record| merge(before.get(&record.account), record, how.source)).collect();
-        announced.extend(write(tx, organisation, &before, merged, how).await?);
+        let read_at = part.iter().map(|record| record.begun_at).min();
+        announced.extend(write(tx, organisation, &before, merged, how, read_at).await?);
     }
     Ok(announced)
 }
@@ -156,7 +157,7 @@ pub async fn record_missed(
         let ids: Vec<&AccountId> = part.iter().collect::<BTreeSet<_>>().into_iter().collect();
         let before = locked(tx, organisation, &ids).await?;
         let merged = before.values().map(|account| missed(account, begun_at)).filter(|merged| merged.differs).collect();
-        announced.extend(write(tx, organisation, &before, merged, how).await?);
+        announced.extend(write(tx, organisation, &before, merged, how, Some(begun_at)).await?);
     }
     Ok(announced)
 }
@@ -191,9 +192,12 @@ async fn write(
     before: &BTreeMap<AccountId, Account>,
     merged: Vec<Merged>,
     how: Reading,
+    read_at: Option<Timestamp>,
 ) -> Result<Vec<Changed>, StoreError> {
     let (differing, same): (Vec<Merged>, Vec<Merged>) = merged.into_iter().partition(|merged| merged.differs);
-    touch(tx, organisation, &same, how).await?;
+    if let Some(read_at) = read_at.filter(|_| !same.is_empty()) {
+        touch(tx, organisation, &same, how, read_at).await?;
+    }
     save(tx, organisation, &differing, how.sweep).await?;
     mend_words(tx, organisation, before, &differing).await?;
     let news = |change: &Change| !(how.filling && *change == Change::Appeared);
@@ -204,8 +208,13 @@ async fn write(
 }
 
 /// Only says that they were seen. A row that is known from a later read keeps that read's time.
-async fn touch(tx: &mut Tx, organisation: &OrganisationId, same: &[Merged], how: Reading) -> Result<(), StoreError> {
-    let Some(read_at) = same.iter().map(|merged| merged.account.learned_at).min() else { return Ok(()) };
+async fn touch(
+    tx: &mut Tx,
+    organisation: &OrganisationId,
+    same: &[Merged],
+    how: Reading,
+    read_at: Timestamp,
+) -> Result<(), StoreError> {
     let detailed_at = (how.source == Source::Search).then_some(read_at);
     on_tx!(tx, c : D => {
         let mut query = QueryBuilder::<D>::new("UPDATE account SET seen_sweep = COALESCE(");

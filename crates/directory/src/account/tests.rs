@@ -78,6 +78,36 @@ fn a_read_that_began_earlier_changes_nothing() {
 }
 
 #[test]
+fn a_page_that_overtakes_a_search_does_not_hide_what_only_the_search_tells() {
+    type Alter = fn(&mut AccountRecord);
+    let told: [Alter; 5] = [
+        |_| {},
+        |r| r.administrator = Some(true),
+        |r| r.status = Some(AccountStatus::Suspended),
+        |r| r.status = Some(AccountStatus::Deactivated),
+        |r| r.origin = Origin::SyncedFrom("Okta".into()),
+    ];
+    for (number, alter) in told.into_iter().enumerate() {
+        for before in [None, Some(known())] {
+            let mut search = seen(59);
+            alter(&mut search);
+            let (search, page) = ((&search, Source::Search), (&paged(60), Source::Page));
+            let both = |reads: [(&AccountRecord, Source); 2]| {
+                let merged =
+                    reads.into_iter().fold(before.clone(), |known, (read, how)| Some(merge(known.as_ref(), read, how).account));
+                Account { version: 0, ..merged.unwrap() }
+            };
+            assert_eq!(both([page, search]), both([search, page]), "case {number}, known before: {}", before.is_some());
+        }
+    }
+    let paged = merge(None, &paged(60), Source::Page).account;
+    let merged = merge(Some(&paged), &AccountRecord { status: Some(AccountStatus::Suspended), ..seen(59) }, Source::Search);
+    assert_eq!((&merged.changes[..], merged.account.version, merged.differs), (&[Change::Status][..], 2, true));
+    let again = merge(Some(&merged.account), &AccountRecord { administrator: Some(true), ..seen(58) }, Source::Search);
+    assert_eq!(again, Merged { account: merged.account, changes: vec![], differs: false }, "a newer search has told");
+}
+
+#[test]
 fn what_a_page_does_not_say_stays() {
     let special = AccountRecord {
         status: Some(AccountStatus::Suspended),
