@@ -8,7 +8,8 @@
 //! - [`scale`]: time in ticks, seen from now; and what production is configured with.
 //! - [`place`]: the provider: where accounts are, writes under way, reads that lag.
 //! - [`lease_book`], [`case_book`]: rows of the two databases, by number; each distinct decision is asked of production once.
-//!   [`lease_row`]: the form in which a row is kept. [`lease_words`]: what goes into and comes out of it.
+//!   [`lease_row`]: the form in which a row is kept. [`lease_words`]: what goes into and comes out of it. [`shelf`]: what the
+//!   actors need to know of rows, without a lock.
 //! - [`state`], [`action`]: what a moment is, and what can happen next. [`tidy`]: what of it cannot matter.
 //! - [`steps`], [`recovery_steps`]: which steps are possible. [`policy`], [`along`], [`recovery`]: the actors around the decisions.
 //!   [`verdicts`]: what is asked before a lend, and seen before an end.
@@ -38,6 +39,7 @@ pub mod recovery_steps;
 pub mod replay;
 pub mod scale;
 pub mod setup;
+pub mod shelf;
 pub mod state;
 pub mod steps;
 pub mod tidy;

@@ -1,9 +1,9 @@
 //! Addresses that change hands: whom a lend takes along, who looks after them, and when that is looked for.
 //!
-//! As the reader of policy does it: before a read of a lease whose move is under way counts, whoever holds the address that its
+//! As the reader of policy does it: before a read of an open lease counts, whoever holds the address that its
 //! lend named is read, and leased if the lend took them along.
 
-use super::lease_book::{Happening, Stage};
+use super::lease_book::Happening;
 use super::machine::Machine;
 use super::mutation::Mutation;
 use super::place::{Account, Place, Shown};
@@ -13,10 +13,8 @@ impl Machine {
     /// Who holds the address that a lease's lend named, when its account is read back: another account, or nobody else.
     pub fn holder(&self, state: &State, look: Look) -> Option<usize> {
         let lease = self.open_lease(state, usize::from(look.account)).filter(|_| state.swapped && look.why == Why::Patrol)?;
-        let stage = self.leases.facts(state.leases[lease].row).stage;
-        let moving = matches!(stage, Some(Stage::Opening | Stage::Closing | Stage::Settling));
         let looks = self.setup.mutation != Some(Mutation::HolderUnchecked);
-        (looks && moving && state.leases[lease].named).then(|| 1 - usize::from(look.account))
+        (looks && state.leases[lease].named).then(|| 1 - usize::from(look.account))
     }
 
     /// The lease that took this account along is open: it must not end before the account has one of its own.

@@ -94,9 +94,9 @@ impl Machine {
     }
 
     /// Whoever is out although every lend kept to the limit has a lease; for the others the census looks once.
-    pub fn one_census_is_enough(&self, state: &State) -> bool {
+    pub(super) fn one_census_is_enough(state: &State, way: Way) -> bool {
         let beyond = state.accounts.iter().filter(|account| account.beyond || account.by_hand && account.is_out()).count();
-        self.comes_home(state).is_none_or(|way| usize::from(way.found) <= beyond)
+        usize::from(way.found) <= beyond
     }
 
     /// The same, step by step, for people.

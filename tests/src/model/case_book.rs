@@ -18,6 +18,7 @@ use super::lease_book::{End, Stage};
 use super::mutation::Mutation;
 use super::place::{FACTOR, Place, account_id, organisation_id};
 use super::scale::{Scale, Ticks, at, length, now, ticks};
+use super::shelf::Shelf;
 
 /// The number of a case's row.
 pub type CaseRow = u32;
@@ -100,7 +101,6 @@ pub enum CaseStep {
 struct Rows {
     numbers: HashMap<Progress<Data>, CaseRow>,
     kept: Vec<Progress<Data>>,
-    facts: Vec<CaseFacts>,
     older: Vec<Option<CaseRow>>,
     plans: HashMap<(CaseRow, Arrives), Planned>,
 }
@@ -111,6 +111,7 @@ pub struct CaseBook {
     mutation: Option<Mutation>,
     saga: RecoverySaga,
     rows: RwLock<Rows>,
+    facts: Shelf<CaseFacts>,
 }
 
 /// The version that a case is taken to know; only what is higher or lower matters.
@@ -119,7 +120,7 @@ const KNOWN: i64 = 10;
 impl CaseBook {
     /// An empty book.
     pub fn new(scale: Scale, mutation: Option<Mutation>) -> Self {
-        Self { scale, mutation, saga: RecoverySaga::new(), rows: RwLock::new(Rows::default()) }
+        Self { scale, mutation, saga: RecoverySaga::new(), rows: RwLock::default(), facts: Shelf::default() }
     }
 
     /// How many rows, and how many distinct decisions.
@@ -157,7 +158,7 @@ impl CaseBook {
 
     /// What the actors need to know of a case.
     pub fn facts(&self, row: CaseRow) -> CaseFacts {
-        self.read().facts[index(row)]
+        self.facts.get(index(row))
     }
 
     /// The row itself, for people.
@@ -249,7 +250,7 @@ impl CaseBook {
         let known = self.read().numbers.get(&progress).copied();
         known.unwrap_or_else(|| {
             let facts = self.look_at(&progress);
-            self.write().number(progress, facts)
+            self.write().number(progress, facts, &self.facts)
         })
     }
 
@@ -278,12 +279,12 @@ impl CaseBook {
 }
 
 impl Rows {
-    fn number(&mut self, progress: Progress<Data>, facts: CaseFacts) -> CaseRow {
+    fn number(&mut self, progress: Progress<Data>, facts: CaseFacts, shelf: &Shelf<CaseFacts>) -> CaseRow {
         if let Some(row) = self.numbers.get(&progress) {
             return *row;
         }
+        shelf.put(self.kept.len(), facts);
         self.kept.push(progress.clone());
-        self.facts.push(facts);
         self.older.push(None);
         let row = CaseRow::try_from(self.kept.len()).unwrap_or(CaseRow::MAX);
         self.numbers.insert(progress, row);

@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use stateright::{Checker, HasDiscoveries, Model};
+use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use super::action::Action;
 use super::fault::Fault;
 use super::machine::Machine;
 use super::memory;
 use super::setup::Setup;
+use super::state::State;
 
 /// What the checker found.
 pub struct Report {
@@ -102,20 +103,19 @@ impl Setup {
             missing: expected.kinds().filter(never).collect(),
             pairs: machine.pairs.met(),
             peak: memory::peak(),
-            broken: checker
-                .discoveries()
-                .into_iter()
-                .map(|(law, path)| {
-                    let last = path.last_state().clone();
-                    let rows = machine.show(&last);
-                    let calm = machine.way_home(&last).steps;
-                    let steps = path.into_vec().into_iter().filter_map(|(_, action)| action).collect();
-                    Counterexample { law, steps, rows, calm }
-                })
-                .collect(),
+            broken: checker.discoveries().into_values().flat_map(|path| counterexamples(machine, path)).collect(),
             faults,
         }
     }
+}
+
+/// One for each law that does not hold at the end of a way.
+fn counterexamples(machine: &Machine, path: Path<State, Action>) -> Vec<Counterexample> {
+    let last = path.last_state().clone();
+    let (rows, calm) = (machine.show(&last), machine.way_home(&last).steps);
+    let steps: Vec<Action> = path.into_vec().into_iter().filter_map(|(_, action)| action).collect();
+    let of = |law| Counterexample { law, steps: steps.clone(), rows: rows.clone(), calm: calm.clone() };
+    machine.broken_laws(&last).into_iter().map(of).collect()
 }
 
 impl fmt::Display for Report {

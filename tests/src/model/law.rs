@@ -1,7 +1,7 @@
 //! What must hold in every state.
 
 use super::lease_book::{End, Stage};
-use super::machine::Machine;
+use super::machine::{COMES_HOME, Machine, ONE_CENSUS};
 use super::mutation::Mutation;
 use super::place::Place;
 use super::state::State;
@@ -123,5 +123,23 @@ impl Law {
             | Self::LateLentAsksReturn
             | Self::EndIsSeen => true,
         }
+    }
+}
+
+impl Machine {
+    /// Whether every law holds in a state, and everyone comes home from it.
+    pub fn every_law_holds(&self, state: &State) -> bool {
+        Law::ALL.into_iter().all(|law| law.holds(self, state))
+            && self.comes_home(state).is_some_and(|way| Self::one_census_is_enough(state, way))
+    }
+
+    /// The laws that do not hold in a state.
+    pub fn broken_laws(&self, state: &State) -> Vec<&'static str> {
+        let laws = Law::ALL.into_iter().filter(|law| !law.holds(self, state)).map(Law::sentence);
+        let home = match self.comes_home(state) {
+            None => Some(COMES_HOME),
+            Some(way) => (!Self::one_census_is_enough(state, way)).then_some(ONE_CENSUS),
+        };
+        laws.chain(home).collect()
     }
 }

@@ -16,12 +16,12 @@ pub use super::lease_words::{End, Facts, Happening, Outcome, Reply, Row, Stage};
 use super::mutation::Mutation;
 use super::place::{FACTOR, Place, Shown, Versions, account_id, organisation, organisation_id};
 use super::scale::{Scale, Ticks, at, length, now};
+use super::shelf::Shelf;
 
 #[derive(Default)]
 struct Rows {
     numbers: HashMap<Kept, Row>,
     kept: Vec<Kept>,
-    facts: Vec<Facts>,
     older: Vec<Option<Row>>,
     outcomes: HashMap<(Row, Happening), Outcome>,
 }
@@ -33,12 +33,13 @@ pub struct LeaseBook {
     mutation: Option<Mutation>,
     organisation: Organisation,
     rows: RwLock<Rows>,
+    facts: Shelf<Facts>,
 }
 
 impl LeaseBook {
     /// An empty book.
     pub fn new(scale: Scale, versions: Versions, mutation: Option<Mutation>) -> Self {
-        Self { scale, versions, mutation, organisation: organisation(), rows: RwLock::new(Rows::default()) }
+        Self { scale, versions, mutation, organisation: organisation(), rows: RwLock::default(), facts: Shelf::default() }
     }
 
     /// How many rows, and how many distinct decisions.
@@ -61,7 +62,7 @@ impl LeaseBook {
                 read_at: None,
                 tick_at: None,
             },
-            row => self.read().facts[index(row)],
+            row => self.facts.get(index(row)),
         }
     }
 
@@ -186,7 +187,7 @@ impl LeaseBook {
     fn number(&self, kept: Kept) -> Row {
         let kept = kept.in_its_form(&self.scale);
         let known = self.read().numbers.get(&kept).copied();
-        known.unwrap_or_else(|| self.write().number(kept, &self.scale))
+        known.unwrap_or_else(|| self.write().number(kept, &self.scale, &self.facts))
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Rows> {
@@ -199,12 +200,12 @@ impl LeaseBook {
 }
 
 impl Rows {
-    fn number(&mut self, kept: Kept, scale: &Scale) -> Row {
+    fn number(&mut self, kept: Kept, scale: &Scale, shelf: &Shelf<Facts>) -> Row {
         if let Some(row) = self.numbers.get(&kept) {
             return *row;
         }
+        shelf.put(self.kept.len(), facts(&kept, scale));
         self.kept.push(kept.clone());
-        self.facts.push(facts(&kept, scale));
         self.older.push(None);
         let row = Row::try_from(self.kept.len()).unwrap_or(Row::MAX);
         self.numbers.insert(kept, row);

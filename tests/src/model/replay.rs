@@ -27,7 +27,7 @@ impl Setup {
                 Some(next) => state = next,
                 None => replay.refused.push(at + 1),
             }
-            let broken = machine.broken(&state);
+            let broken = machine.broken_laws(&state);
             if !broken.is_empty() {
                 replay.broken = Some((at + 1, broken));
                 break;
@@ -44,12 +44,6 @@ impl Machine {
         self.actions(state, &mut actions);
         let action = actions.into_iter().find(|action| action.to_string() == step)?;
         self.next_state(state, action)
-    }
-
-    /// The laws that do not hold.
-    fn broken(&self, state: &State) -> Vec<&'static str> {
-        let laws = self.properties();
-        laws.into_iter().filter(|law| !(law.condition)(self, state)).map(|law| law.name).collect()
     }
 
     /// Where everything stands, for people.

@@ -181,6 +181,19 @@ impl Setup {
         Self { name: "two leases, two sagas", cases, kinds_in_a_run: Some(kinds), ..Self::pairs_of_one_lease() }
     }
 
+    /// Two leases, two sagas one after the other, two coordinators, two workers: every two of the kinds that break messages,
+    /// crash processes, or make the provider late, silent or out of date, in one run.
+    pub fn pairs_of_two_sagas() -> Self {
+        let two = Self::two_sagas(2);
+        let faults = two.faults.without(Fault::NeverApplied).without(Fault::Pause);
+        Self { name: "two leases, two sagas, every two kinds of fault", faults, ..two }
+    }
+
+    /// The same, where a process stands still, alone and with every other kind of fault.
+    pub fn pauses_of_two_sagas() -> Self {
+        Self { name: "two leases, two sagas, a pause", with: Some(Fault::Pause), ..Self::two_sagas(2) }
+    }
+
     /// Two accounts whose writes go out in one batch: half a batch, alone and with every other kind of fault.
     pub fn batches() -> Self {
         let alone = Self::leases_alone(Versions::Trusted).pairs();

@@ -31,16 +31,16 @@ impl Strange<'_> {
     }
 }
 
-/// Checks the writes of leases that are under way. Costs nothing where the account still holds the address. Gives the
-/// leases of which it cannot be told now whom their write moved, or may yet move: they must not end yet.
+/// Checks the writes of open leases. Costs nothing where the account still holds the address, or once its move is over and
+/// nobody else was found there. Gives the leases of which it cannot be told now whom their write moved, or may yet move: they must not end yet.
 pub(super) async fn check(
     site: &Arc<Site>,
-    moving: &[&Lease],
+    open: &[&Lease],
     placements: &HashMap<AccountId, Placement>,
     sent: &HashMap<LeaseId, Vec<Sent>>,
 ) -> Result<HashSet<LeaseId>, StoreError> {
     let mut doubtful: Vec<(&Lease, &Sent)> = Vec::new();
-    for lease in moving {
+    for lease in open {
         let Some(email) = placements.get(&lease.account).and_then(|placement| placement.email.as_ref()) else { continue };
         let unchecked = sent.get(&lease.id).into_iter().flatten().filter(|sent| !sent.holder_checked);
         doubtful.extend(unchecked.filter(|sent| sent.address != *email).map(|sent| (*lease, sent)));

@@ -130,15 +130,12 @@ async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
             });
         }
     };
-    let moving: Vec<&Lease> = due
-        .iter()
-        .map(|kept| &kept.lease)
-        .filter(|lease| matches!(lease.state, State::Opening | State::Closing | State::Settling))
-        .collect();
-    let ids: Vec<LeaseId> = moving.iter().map(|lease| lease.id).collect();
+    // An active one, too: a person who moves its account home by hand ends it, and its lend may yet reach another holder.
+    let open: Vec<&Lease> = due.iter().map(|kept| &kept.lease).filter(|lease| lease.is_open()).collect();
+    let ids: Vec<LeaseId> = open.iter().map(|lease| lease.id).collect();
     let sent = leases::all_sent(ledger.db(), &ids).await?;
     // First who else was moved: a lease that has ended is not asked about it any more.
-    let untold = holders::check(site, &moving, &placements, &sent).await?;
+    let untold = holders::check(site, &open, &placements, &sent).await?;
     let trust = organisation::store::read(ledger.db(), site.id()).await?.trust;
     let unmentioned = due.iter().map(|kept| &kept.lease).filter(|lease| !placements.contains_key(&lease.account));
     let mut looked_for = look_for(site, &unmentioned.collect::<Vec<_>>(), trust).await;
@@ -154,7 +151,7 @@ async fn look(site: &Arc<Site>, due: Vec<Kept>) -> Result<(), StoreError> {
     }
     let outcomes = ledger.turn("lease.read", &happened).await?;
     judge::first_moves(site, &outcomes).await?;
-    follow_up(site, &moving, &sent, &outcomes).await
+    follow_up(site, &open, &sent, &outcomes).await
 }
 
 /// Whether the account is where lends take it. Only a read that shows it elsewhere can end a lease.
@@ -211,19 +208,19 @@ pub fn next_look(lease: &Lease, now: Timestamp) -> LookKind {
 /// What the read did not show although it was expected: does the provider's task say why?
 async fn follow_up(
     site: &Site,
-    moving: &[&Lease],
+    open: &[&Lease],
     sent: &HashMap<LeaseId, Vec<Sent>>,
     outcomes: &[Outcome],
 ) -> Result<(), StoreError> {
     let now_in: HashMap<LeaseId, &State> =
         outcomes.iter().filter_map(|outcome| outcome.kept.as_ref()).map(|kept| (kept.lease.id, &kept.lease.state)).collect();
-    let still: Vec<&Sent> = moving
+    let still: Vec<&Sent> = open
         .iter()
-        .filter(|lease| now_in.get(&lease.id).is_some_and(|state| **state == lease.state))
+        .filter(|lease| lease.state != State::Active && now_in.get(&lease.id).is_some_and(|state| **state == lease.state))
         .filter_map(|lease| sent.get(&lease.id)?.last())
         .filter(|sent| sent.unresolved)
         .collect();
-    let accounts: HashMap<LeaseId, &AccountId> = moving.iter().map(|lease| (lease.id, &lease.account)).collect();
+    let accounts: HashMap<LeaseId, &AccountId> = open.iter().map(|lease| (lease.id, &lease.account)).collect();
     ask_tasks(site, &still, &accounts).await
 }
 

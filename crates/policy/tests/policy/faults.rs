@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use homeward_proto::policy::v1::LeaseNews;
 use homeward_proto::words::v1 as words;
 use homeward_simulator::well_known::policy::{EVERYONE, RECOVERY};
-use homeward_simulator::{Drift, Fault, FaultKind, Says, well_known};
-use homeward_types::Limits;
+use homeward_simulator::{AccountTruth, Drift, Fault, FaultKind, Says, well_known};
+use homeward_types::{LeaseId, Limits};
 
-use crate::stage::{Plan, on_both, until};
+use crate::stage::{Plan, Stage, on_both, until};
 
 const MOVES: &str = "POST *add-users";
 const PLACEMENTS: &str = "POST *bulk-fetch";
@@ -187,25 +187,46 @@ async fn a_lease_does_not_end_before_it_is_known_whom_its_move_took_along() {
     .await;
 }
 
-/// Two accounts are lent and swap their addresses: the one is out by the other's lend, and its own may yet reach the other.
+/// One whose lend may take effect for four seconds.
+fn late() -> Plan {
+    let limits = Limits { late_limit: Duration::from_secs(4), ..impatient().limits };
+    Plan { limits, ..impatient() }
+}
+
+/// Two accounts are lent and swap their addresses: the one is out by the other's lend, and its own may yet reach the other. Says
+/// whose, under which lease, and when its lend was accepted.
+async fn out_by_anothers_lend(stage: &Stage) -> (AccountTruth, LeaseId, Instant) {
+    let account = stage.stranded(1);
+    let other = stage.truth().account(well_known::HELP_DESK.id).unwrap();
+    stage.truth().fault(Fault::on(MOVES, FaultKind::AppliedLate { by_ms: 60_000, says: Says::Running }).times(1));
+    let lease = stage.lend(&account).await;
+    until("the lend was accepted", async || stage.truth().faults()[0].fired == 1).await;
+    let accepted = Instant::now();
+    stage.truth().drift(&account.id, Drift::SwapEmail { with: other.id.clone() }).unwrap();
+    stage.truth().drift(&account.id, Drift::Move { policy: RECOVERY.into() }).unwrap();
+    stage.audience.news(lease, LeaseNews::Lent).await;
+    (account, lease, accepted)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_does_not_end_while_its_lend_may_reach_another_holder_of_the_address() {
-    let plan = || {
-        let limits = Limits { late_limit: Duration::from_secs(4), ..impatient().limits };
-        Plan { limits, ..impatient() }
-    };
-    on_both(plan, async |stage| {
-        let account = stage.stranded(1);
-        let other = stage.truth().account(well_known::HELP_DESK.id).unwrap();
-        stage.truth().fault(Fault::on(MOVES, FaultKind::AppliedLate { by_ms: 60_000, says: Says::Running }).times(1));
-        let lease = stage.lend(&account).await;
-        until("the lend was accepted", async || stage.truth().faults()[0].fired == 1).await;
-        let accepted = Instant::now();
-        stage.truth().drift(&account.id, Drift::SwapEmail { with: other.id.clone() }).unwrap();
-        stage.truth().drift(&account.id, Drift::Move { policy: RECOVERY.into() }).unwrap();
-        stage.audience.news(lease, LeaseNews::Lent).await;
+    on_both(late, async |stage| {
+        let (account, lease, accepted) = out_by_anothers_lend(&stage).await;
         stage.ask_back(lease, &account).await;
         until("it is home", async || stage.policy_of(&account.id) == EVERYONE).await;
+        stage.audience.news(lease, LeaseNews::Closed).await;
+        let waited = accepted.elapsed();
+        assert!(waited >= stage.organisation.limits.late_limit, "it ended {waited:?} after its lend, which could still land");
+    })
+    .await;
+}
+
+/// The same where nobody asked for the return: a person moves the account home by hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_is_ended_by_hand_does_not_end_while_its_lend_may_reach_another_holder_of_the_address() {
+    on_both(late, async |stage| {
+        let (account, lease, accepted) = out_by_anothers_lend(&stage).await;
+        stage.truth().drift(&account.id, Drift::Move { policy: EVERYONE.into() }).unwrap();
         stage.audience.news(lease, LeaseNews::Closed).await;
         let waited = accepted.elapsed();
         assert!(waited >= stage.organisation.limits.late_limit, "it ended {waited:?} after its lend, which could still land");
