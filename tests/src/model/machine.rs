@@ -204,7 +204,7 @@ impl Model for Machine {
 
     /// All laws in one: the checker looks up for each property, in each state, whether it is broken already.
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::<Self>::always("every law", |machine, state| machine.every_law_holds(state))]
+        vec![Property::<Self>::always("every law", Self::every_law_holds)]
     }
 }
 

@@ -32,7 +32,8 @@ impl Strange<'_> {
 }
 
 /// Checks the writes of open leases. Costs nothing where the account still holds the address, or once its move is over and
-/// nobody else was found there. Gives the leases of which it cannot be told now whom their write moved, or may yet move: they must not end yet.
+/// nobody else was found there. Gives the leases of which it cannot be told now whom their write moved, or may yet move: they
+/// must not end yet.
 pub(super) async fn check(
     site: &Arc<Site>,
     open: &[&Lease],
