@@ -93,7 +93,7 @@ start_postgres() {
   running postgres && return
   local as_postgres=() # it refuses to run as root
   if ((EUID == 0)); then as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups env "HOME=$DIR/postgres"); fi
-  local settings=(-c max_connections=400 -c shared_buffers=128MB -c "unix_socket_directories=$DIR/postgres")
+  local settings=(-c max_connections=400 -c shared_buffers=512MB -c max_wal_size=2GB -c "unix_socket_directories=$DIR/postgres")
   local init=(-A trust)
   mkdir -p "$DIR/postgres"
   ((EUID != 0)) || chown postgres: "$DIR/postgres"
