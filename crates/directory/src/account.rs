@@ -118,7 +118,6 @@ pub fn merge(before: Option<&Account>, seen: &AccountRecord, source: Source) -> 
     account.claim = seen.claim.clone().unwrap_or(account.claim);
     account.status = status(before, seen, source);
     take_details(&mut account, seen);
-    account.last_active = account.last_active.max(seen.last_active);
     account.gone_at = None;
     let changes = changes(before, &account);
     if changes.contains(&Change::Address) {
@@ -148,7 +147,7 @@ fn late(before: &Account, seen: &AccountRecord, source: Source) -> Merged {
     Merged { differs: account != *before, account, changes }
 }
 
-/// What only searches tell.
+/// What no page contradicts: details that only searches tell, and activity, of which the latest counts.
 fn take_details(account: &mut Account, seen: &AccountRecord) {
     match &seen.origin {
         Origin::SyncedFrom(provider) => account.synced_from = Some(provider.clone()),
@@ -156,6 +155,7 @@ fn take_details(account: &mut Account, seen: &AccountRecord) {
         Origin::Unknown => {}
     }
     account.administrator = seen.administrator.or(account.administrator);
+    account.last_active = account.last_active.max(seen.last_active);
 }
 
 /// Takes in that a page-through and a search, begun at `begun_at`, both missed the account.

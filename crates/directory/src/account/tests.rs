@@ -80,8 +80,9 @@ fn a_read_that_began_earlier_changes_nothing() {
 #[test]
 fn a_page_that_overtakes_a_search_does_not_hide_what_only_the_search_tells() {
     type Alter = fn(&mut AccountRecord);
-    let told: [Alter; 5] = [
+    let told: [Alter; 6] = [
         |_| {},
+        |r| r.last_active = Some(at(50)),
         |r| r.administrator = Some(true),
         |r| r.status = Some(AccountStatus::Suspended),
         |r| r.status = Some(AccountStatus::Deactivated),
