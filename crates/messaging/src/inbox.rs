@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, PushRows, StoreError, Tx, on, on_tx, row};
 use sqlx::QueryBuilder;
 
 use crate::consume::Received;
@@ -26,9 +26,7 @@ pub async fn hear(tx: &mut Tx, batch: &[Received]) -> Result<(), StoreError> {
     }
     on_tx!(tx, c : D => {
         let mut query = QueryBuilder::<D>::new("INSERT INTO heard_sender (sender, number) ");
-        query.push_values(&highest, |mut row, (sender, number)| {
-            row.push_bind(*sender).push_bind(*number);
-        });
+        query.push_rows(highest.iter().map(|(sender, number)| row![*sender, *number]));
         query.push(" ON CONFLICT (sender) DO UPDATE SET number = excluded.number WHERE heard_sender.number < excluded.number");
         query.build().execute(c).await.map(drop)
     })?;

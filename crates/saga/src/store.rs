@@ -1,7 +1,7 @@
 //! The table `saga`: loaded and written for many sagas in one statement each. `timers.rs` reads its `due_at`.
 
 use homeward_chassis::telemetry::TraceContext;
-use homeward_store::{Database, StoreError, Tx, dialect, on, on_tx};
+use homeward_store::{Database, PushRows, StoreError, Tx, dialect, on, on_tx, row};
 use homeward_types::Timestamp;
 use serde_json::value::RawValue;
 use sqlx::QueryBuilder;
@@ -74,13 +74,13 @@ pub(crate) struct Born {
 /// Loads these sagas and keeps them from other writers, in id order so that two transactions do not wait for each other.
 /// Ids without a row are left out.
 pub(crate) async fn load(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Stored>, StoreError> {
-    let lock = dialect!(tx, pg: ") ORDER BY id FOR UPDATE", lite: ") ORDER BY id");
+    let lock = dialect!(tx, pg: " ORDER BY id FOR UPDATE", lite: " ORDER BY id");
     locked(tx, ids, lock).await
 }
 
 /// As [`load`], for a transaction that holds more than sagas by now: it waits for nobody, and sagas in other hands are left out.
 pub(crate) async fn load_free(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Stored>, StoreError> {
-    let lock = dialect!(tx, pg: ") ORDER BY id FOR UPDATE SKIP LOCKED", lite: ") ORDER BY id");
+    let lock = dialect!(tx, pg: " ORDER BY id FOR UPDATE SKIP LOCKED", lite: " ORDER BY id");
     locked(tx, ids, lock).await
 }
 
@@ -88,12 +88,8 @@ async fn locked(tx: &mut Tx, ids: &[Uuid], lock: &'static str) -> Result<Vec<Sto
     let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(ROWS) {
         let rows: Vec<Stored> = on_tx!(tx, c : D => {
-            let mut query = QueryBuilder::<D>::new(concat!("SELECT ", columns!(), " FROM saga WHERE id IN ("));
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(*id);
-            }
-            query.push(lock).build_query_as().fetch_all(c).await
+            let mut query = QueryBuilder::<D>::new(concat!("SELECT ", columns!(), " FROM saga WHERE id "));
+            query.push_one_of(chunk.iter().copied()).push(lock).build_query_as().fetch_all(c).await
         })?;
         found.extend(rows);
     }
@@ -105,12 +101,8 @@ pub(crate) async fn read(db: &Database, ids: &[Uuid]) -> Result<Vec<Stored>, Sto
     let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(ROWS) {
         let rows: Vec<Stored> = on!(db, pool : D => {
-            let mut query = QueryBuilder::<D>::new(concat!("SELECT ", columns!(), " FROM saga WHERE id IN ("));
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(*id);
-            }
-            query.push(") ORDER BY id").build_query_as().fetch_all(pool).await
+            let mut query = QueryBuilder::<D>::new(concat!("SELECT ", columns!(), " FROM saga WHERE id "));
+            query.push_one_of(chunk.iter().copied()).push(" ORDER BY id").build_query_as().fetch_all(pool).await
         })?;
         found.extend(rows);
     }
@@ -126,14 +118,14 @@ pub(crate) async fn insert(tx: &mut Tx, name: &str, now: Timestamp, rows: &[Born
                 "INSERT INTO saga (id, name, version, step, data, entered_at, asked_at, asked_again, reminded, due_at, \
                  traceparent, tracestate, row_version, created_at, closed_at) ",
             );
-            query.push_values(chunk, |mut values, row| {
+            query.push_rows(chunk.iter().map(|row| {
                 let write = &row.write;
-                values.push_bind(write.id).push_bind(name).push_bind(row.version).push_bind(&write.step)
-                    .push_bind(Json(&write.data)).push_bind(write.entered_at).push_bind(write.asked_at)
-                    .push_bind(write.asked_again).push_bind(write.reminded).push_bind(write.due_at)
-                    .push_bind(&row.trace.traceparent).push_bind(&row.trace.tracestate)
-                    .push_bind(write.row_version + 1).push_bind(now).push_bind(write.closed_at);
-            });
+                row![
+                    write.id, name, row.version, &write.step, Json(&write.data), write.entered_at, write.asked_at,
+                    write.asked_again, write.reminded, write.due_at, &row.trace.traceparent, &row.trace.tracestate,
+                    write.row_version + 1, now, write.closed_at,
+                ]
+            }));
             query.push(" ON CONFLICT (id) DO NOTHING").build().execute(c).await.map(|done| done.rows_affected())
         })?;
     }
@@ -151,11 +143,10 @@ pub(crate) async fn update(tx: &mut Tx, rows: &[Write]) -> Result<u64, StoreErro
                  asked_again = v.column7, reminded = v.column8, due_at = v.column9, closed_at = v.column10, \
                  row_version = saga.row_version + 1 FROM (",
             );
-            query.push_values(chunk, |mut values, write| {
-                values.push_bind(write.id).push_bind(write.row_version).push_bind(&write.step).push_bind(Json(&write.data))
-                    .push_bind(write.entered_at).push_bind(write.asked_at).push_bind(write.asked_again)
-                    .push_bind(write.reminded).push_bind(write.due_at).push_bind(write.closed_at);
-            });
+            query.push_rows(chunk.iter().map(|write| row![
+                write.id, write.row_version, &write.step, Json(&write.data), write.entered_at, write.asked_at, write.asked_again,
+                write.reminded, write.due_at, write.closed_at,
+            ]));
             query.push(") AS v WHERE saga.id = v.column1 AND saga.row_version = v.column2")
                 .build().execute(c).await.map(|done| done.rows_affected())
         })?;

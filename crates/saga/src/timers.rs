@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use homeward_store::{Database, StoreError, Tx, dialect, on, on_tx};
+use homeward_store::{Database, PushRows, StoreError, Tx, dialect, on, on_tx};
 use homeward_types::Timestamp;
 use homeward_types::limits::after;
 use sqlx::QueryBuilder;
@@ -116,12 +116,8 @@ impl Timers {
 async fn nearest(db: &Database, owner: &Owner) -> Result<Option<Timestamp>, StoreError> {
     Ok(on!(db, pool : D => {
         let mut query = QueryBuilder::<D>::new("SELECT due_at FROM saga WHERE due_at IS NOT NULL AND name = ");
-        query.push_bind(owner.name).push(" AND version IN (");
-        let mut list = query.separated(", ");
-        for version in &owner.versions {
-            list.push_bind(*version);
-        }
-        query.push(") ORDER BY due_at LIMIT 1").build_query_scalar().fetch_optional(pool).await
+        query.push_bind(owner.name).push(" AND version ");
+        query.push_one_of(owner.versions.iter().copied()).push(" ORDER BY due_at LIMIT 1").build_query_scalar().fetch_optional(pool).await
     })?)
 }
 
@@ -131,12 +127,8 @@ pub(crate) async fn claim(tx: &mut Tx, owner: &Owner, now: Timestamp, most: usiz
     let lock = dialect!(tx, pg: " FOR UPDATE SKIP LOCKED", lite: "");
     Ok(on_tx!(tx, c : D => {
         let mut query = QueryBuilder::<D>::new("SELECT id FROM saga WHERE due_at <= ");
-        query.push_bind(now).push(" AND name = ").push_bind(owner.name).push(" AND version IN (");
-        let mut list = query.separated(", ");
-        for version in &owner.versions {
-            list.push_bind(*version);
-        }
-        query.push(") ORDER BY due_at LIMIT ").push_bind(limit).push(lock);
+        query.push_bind(now).push(" AND name = ").push_bind(owner.name).push(" AND version ");
+        query.push_one_of(owner.versions.iter().copied()).push(" ORDER BY due_at LIMIT ").push_bind(limit).push(lock);
         query.build_query_scalar().fetch_all(c).await
     })?)
 }
@@ -146,12 +138,8 @@ pub(crate) async fn postpone(tx: &mut Tx, ids: &[Uuid], until: Timestamp) -> Res
     for chunk in ids.chunks(ROWS) {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("UPDATE saga SET due_at = ");
-            query.push_bind(until).push(" WHERE due_at IS NOT NULL AND id IN (");
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(*id);
-            }
-            query.push(")").build().execute(c).await.map(drop)
+            query.push_bind(until).push(" WHERE due_at IS NOT NULL AND id ");
+            query.push_one_of(chunk.iter().copied()).build().execute(c).await.map(drop)
         })?;
     }
     Ok(())

@@ -22,9 +22,9 @@
 //!
 //! What serves both engines: `$1` placeholders, `ON CONFLICT`, `RETURNING`, `QueryBuilder` through the `: D` form,
 //! `#[derive(FromRow)]`, `Uuid`, `DateTime<Utc>`, `Json<T>`, `Vec<u8>`, `i64`, `bool`, text enums with a `CHECK`.
-//! A statement whose text depends on a number of rows should not fill the connection's cache: `.build().persistent(false)`.
+//! A statement whose text depends on a number of rows should not fill the connection's cache: `.build().persistent(D::ONE_TEXT)`.
 //!
-//! What does not: `= ANY($1)` (use a separated `IN`), `WITH x AS (UPDATE …)`, `now()` in SQL (bind the time),
+//! What does not: `= ANY($1)` (use [`PushRows::push_one_of`]), `WITH x AS (UPDATE …)`, `now()` in SQL (bind the time),
 //! `SUM(bigint)` without a `CAST(… AS BIGINT)`, a literal `1` read as `i64`.
 
 pub mod audit;
@@ -34,6 +34,7 @@ pub mod error;
 mod hex;
 mod macros;
 pub mod migrate;
+pub mod rows;
 pub mod testing;
 pub mod transaction;
 pub mod tx;
@@ -42,5 +43,6 @@ mod way;
 pub use database::{Database, Options, Reader};
 pub use error::{StoreError, is_infrastructure, one_row};
 pub use migrate::{Migration, Migrations};
+pub use rows::{Engine, PushRows, Row};
 pub use sqlx;
 pub use tx::{Connection, Tx};

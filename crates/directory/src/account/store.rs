@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use homeward_provider::AccountRecord;
-use homeward_store::{StoreError, Tx, for_update, on_tx};
+use homeward_store::{Engine, PushRows, StoreError, Tx, for_update, on_tx, row};
 use homeward_types::diagnosis::{AccountStatus, Claim};
 use homeward_types::{AccountId, OrganisationId, Timestamp};
 use sqlx::{FromRow, QueryBuilder};
@@ -174,13 +174,9 @@ async fn locked(
     let lock = for_update!(tx, " ORDER BY account");
     let rows: Vec<Row> = on_tx!(tx, c : D => {
         let mut query = QueryBuilder::<D>::new(concat!("SELECT ", columns!(), " FROM account WHERE organisation = "));
-        query.push_bind(organisation.as_str()).push(" AND account IN (");
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(id.as_str());
-        }
-        query.push(")").push(lock);
-        query.build_query_as().persistent(false).fetch_all(c).await
+        query.push_bind(organisation.as_str()).push(" AND account ");
+        query.push_one_of(ids.iter().map(|id| id.as_str())).push(lock);
+        query.build_query_as().persistent(D::ONE_TEXT).fetch_all(c).await
     })?;
     Ok(accounts(rows)?.into_iter().map(|account| (account.id.clone(), account)).collect())
 }
@@ -221,13 +217,9 @@ async fn touch(
         query.push_bind(how.sweep).push(", seen_sweep), detailed_at = CASE WHEN learned_at <= ").push_bind(read_at)
             .push(" THEN COALESCE(").push_bind(detailed_at).push(", detailed_at) ELSE detailed_at END, learned_at = CASE WHEN learned_at < ")
             .push_bind(read_at).push(" THEN ").push_bind(read_at)
-            .push(" ELSE learned_at END WHERE organisation = ").push_bind(organisation.as_str()).push(" AND account IN (");
-        let mut list = query.separated(", ");
-        for merged in same {
-            list.push_bind(merged.account.id.as_str());
-        }
-        query.push(")");
-        query.build().persistent(false).execute(c).await.map(drop)
+            .push(" ELSE learned_at END WHERE organisation = ").push_bind(organisation.as_str()).push(" AND account ");
+        query.push_one_of(same.iter().map(|merged| merged.account.id.as_str()));
+        query.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -239,14 +231,12 @@ async fn save(tx: &mut Tx, organisation: &OrganisationId, differing: &[Merged], 
     }
     on_tx!(tx, c : D => {
         let mut query = QueryBuilder::<D>::new(concat!("INSERT INTO account (organisation, folded_name, seen_sweep, ", columns!(), ") "));
-        query.push_values(differing, |mut row, Merged { account, .. }| {
-            row.push_bind(organisation.as_str()).push_bind(fold::fold(&account.name)).push_bind(sweep.unwrap_or(0))
-                .push_bind(account.id.as_str()).push_bind(account.email.as_ref().map(|email| email.as_str().to_owned()))
-                .push_bind(&account.name).push_bind(claim_name(&account.claim)).push_bind(status_name(account.status))
-                .push_bind(&account.synced_from).push_bind(account.administrator).push_bind(account.last_active)
-                .push_bind(account.mail_changed_at).push_bind(account.learned_at).push_bind(account.detailed_at)
-                .push_bind(account.gone_at).push_bind(account.version);
-        });
+        query.push_rows(differing.iter().map(|Merged { account, .. }| row![
+            organisation.as_str(), fold::fold(&account.name), sweep.unwrap_or(0), account.id.as_str(),
+            account.email.as_ref().map(|email| email.as_str().to_owned()), &account.name, claim_name(&account.claim),
+            status_name(account.status), &account.synced_from, account.administrator, account.last_active,
+            account.mail_changed_at, account.learned_at, account.detailed_at, account.gone_at, account.version,
+        ]));
         query.push(
             " ON CONFLICT (organisation, account) DO UPDATE SET folded_name = excluded.folded_name, email = excluded.email, \
              name = excluded.name, claim = excluded.claim, status = excluded.status, synced_from = excluded.synced_from, \
@@ -255,7 +245,7 @@ async fn save(tx: &mut Tx, organisation: &OrganisationId, differing: &[Merged], 
              gone_at = excluded.gone_at, version = excluded.version, \
              seen_sweep = CASE WHEN excluded.seen_sweep = 0 THEN account.seen_sweep ELSE excluded.seen_sweep END",
         );
-        query.build().persistent(false).execute(c).await.map(drop)
+        query.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -278,21 +268,17 @@ async fn mend_words(
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("DELETE FROM name_word WHERE organisation = ");
             query.push_bind(organisation.as_str()).push(" AND (word, account) IN (");
-            query.push_values(part, |mut row, (word, account)| {
-                row.push_bind(word).push_bind(*account);
-            });
+            query.push_rows(part.iter().map(|(word, account)| row![word, *account]));
             query.push(")");
-            query.build().persistent(false).execute(c).await.map(drop)
+            query.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
         })?;
     }
     for part in added.chunks(ROWS) {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("INSERT INTO name_word (organisation, word, account) ");
-            query.push_values(part, |mut row, (word, account)| {
-                row.push_bind(organisation.as_str()).push_bind(word).push_bind(*account);
-            });
+            query.push_rows(part.iter().map(|(word, account)| row![organisation.as_str(), word, *account]));
             query.push(" ON CONFLICT DO NOTHING");
-            query.build().persistent(false).execute(c).await.map(drop)
+            query.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
         })?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use homeward_chassis::telemetry::TraceContext;
-use homeward_store::{Database, StoreError, Tx, for_update, on, on_tx};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, for_update, on, on_tx, row};
 use homeward_types::{LeaseId, MessageId, OrganisationId, PlacementVersion, Timestamp};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
@@ -93,15 +93,11 @@ pub async fn locked(tx: &mut Tx, leases: &[LeaseId]) -> Result<HashMap<LeaseId, 
     if leases.is_empty() {
         return Ok(HashMap::new());
     }
-    let lock = for_update!(tx, ") ORDER BY lease");
+    let lock = for_update!(tx, " ORDER BY lease");
     let rows: Vec<Row> = on_tx!(tx, c : D => {
-        let mut query = QueryBuilder::<D>::new(concat!("SELECT ", columns!(), " FROM watch WHERE lease IN ("));
-        let mut list = query.separated(", ");
-        for lease in leases {
-            list.push_bind(lease.uuid());
-        }
-        query.push(lock);
-        query.build_query_as().persistent(false).fetch_all(c).await
+        let mut query = QueryBuilder::<D>::new(concat!("SELECT ", columns!(), " FROM watch WHERE lease "));
+        query.push_one_of(leases.iter().map(|lease| lease.uuid())).push(lock);
+        query.build_query_as().persistent(D::ONE_TEXT).fetch_all(c).await
     })?;
     Ok(watches(rows)?.into_iter().map(|watch| (watch.lease, watch)).collect())
 }
@@ -130,21 +126,20 @@ async fn put(tx: &mut Tx, watches: &[&Watch], on_conflict: &'static str) -> Resu
     for part in watches.chunks(ROWS) {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new(concat!("INSERT INTO watch (", columns!(), ") "));
-            query.push_values(part, |mut row, watch| {
+            query.push_rows(part.iter().map(|watch| {
                 let evidence = &watch.evidence;
-                row.push_bind(watch.lease.uuid()).push_bind(watch.organisation.as_str()).push_bind(watch.account.as_str())
-                    .push_bind(watch.email.as_ref().map(|email| email.as_str().to_owned()))
-                    .push_bind(evidence.seen_out_at).push_bind(evidence.out_version.map(|version| version.0)).push_bind(watch.until)
-                    .push_bind(evidence.newest.map(|told| told.begun_at)).push_bind(evidence.newest.map(|told| told.enrolled))
-                    .push_bind(evidence.absent_at).push_bind(evidence.enrolled_at)
-                    .push_bind(evidence.logged.enrolled).push_bind(evidence.logged.removed)
-                    .push_bind(evidence.proof.as_ref().map(|proof| proof.seen_at))
-                    .push_bind(evidence.proof.as_ref().map(|proof| proof.words.clone()))
-                    .push_bind(watch.reported_at).push_bind(watch.next_read_at).push_bind(watch.ended_at).push_bind(watch.version)
-                    .push_bind(&watch.trace.traceparent).push_bind(&watch.trace.tracestate).push_bind(watch.message.uuid());
-            });
+                row![
+                    watch.lease.uuid(), watch.organisation.as_str(), watch.account.as_str(),
+                    watch.email.as_ref().map(|email| email.as_str().to_owned()), evidence.seen_out_at,
+                    evidence.out_version.map(|version| version.0), watch.until, evidence.newest.map(|told| told.begun_at),
+                    evidence.newest.map(|told| told.enrolled), evidence.absent_at, evidence.enrolled_at, evidence.logged.enrolled,
+                    evidence.logged.removed, evidence.proof.as_ref().map(|proof| proof.seen_at),
+                    evidence.proof.as_ref().map(|proof| proof.words.clone()), watch.reported_at, watch.next_read_at,
+                    watch.ended_at, watch.version, &watch.trace.traceparent, &watch.trace.tracestate, watch.message.uuid(),
+                ]
+            }));
             query.push(on_conflict);
-            query.build().persistent(false).execute(c).await.map(drop)
+            query.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
         })?;
     }
     Ok(())
@@ -160,19 +155,18 @@ pub async fn update(tx: &mut Tx, watches: &[&Watch]) -> Result<Vec<LeaseId>, Sto
                  enrolled_at = v.column6, log_enrolled = v.column7, log_removed = v.column8, proved_at = v.column9, proof = v.column10, \
                  reported_at = v.column11, next_read_at = v.column12, email = v.column13 FROM (",
             );
-            query.push_values(part, |mut row, watch| {
+            query.push_rows(part.iter().map(|watch| {
                 let evidence = &watch.evidence;
-                row.push_bind(watch.lease.uuid()).push_bind(watch.version)
-                    .push_bind(evidence.newest.map(|told| told.begun_at)).push_bind(evidence.newest.map(|told| told.enrolled))
-                    .push_bind(evidence.absent_at).push_bind(evidence.enrolled_at)
-                    .push_bind(evidence.logged.enrolled).push_bind(evidence.logged.removed)
-                    .push_bind(evidence.proof.as_ref().map(|proof| proof.seen_at))
-                    .push_bind(evidence.proof.as_ref().map(|proof| proof.words.clone()))
-                    .push_bind(watch.reported_at).push_bind(watch.next_read_at)
-                    .push_bind(watch.email.as_ref().map(|email| email.as_str().to_owned()));
-            });
+                row![
+                    watch.lease.uuid(), watch.version, evidence.newest.map(|told| told.begun_at),
+                    evidence.newest.map(|told| told.enrolled), evidence.absent_at, evidence.enrolled_at, evidence.logged.enrolled,
+                    evidence.logged.removed, evidence.proof.as_ref().map(|proof| proof.seen_at),
+                    evidence.proof.as_ref().map(|proof| proof.words.clone()), watch.reported_at, watch.next_read_at,
+                    watch.email.as_ref().map(|email| email.as_str().to_owned()),
+                ]
+            }));
             query.push(") AS v WHERE watch.lease = v.column1 AND watch.version = v.column2 RETURNING lease");
-            query.build_query_scalar().persistent(false).fetch_all(c).await
+            query.build_query_scalar().persistent(D::ONE_TEXT).fetch_all(c).await
         })?;
         written.extend(leases.into_iter().map(LeaseId::from_uuid));
     }
@@ -184,13 +178,9 @@ pub async fn postpone(tx: &mut Tx, leases: &[LeaseId], to: Timestamp) -> Result<
     for part in leases.chunks(ROWS) {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("UPDATE watch SET next_read_at = ");
-            query.push_bind(to).push(" WHERE next_read_at IS NOT NULL AND lease IN (");
-            let mut list = query.separated(", ");
-            for lease in part {
-                list.push_bind(lease.uuid());
-            }
-            query.push(")");
-            query.build().persistent(false).execute(c).await.map(drop)
+            query.push_bind(to).push(" WHERE next_read_at IS NOT NULL AND lease ");
+            query.push_one_of(part.iter().map(|lease| lease.uuid()));
+            query.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
         })?;
     }
     Ok(())

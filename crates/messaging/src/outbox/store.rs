@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use homeward_store::{Database, StoreError, Tx, dialect, on, on_tx, transaction};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, dialect, on, on_tx, row, transaction};
 use homeward_types::{MessageId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -72,15 +72,13 @@ pub(super) async fn insert(tx: &mut Tx, messages: &mut [Envelope], claimed_until
                 "INSERT INTO outbox (id, kind, organisation, correlation, causation, idempotency_key, entity_version, \
                  traceparent, tracestate, at, expires_at, payload, claimed_until) ",
             );
-            query.push_values(chunk.iter(), |mut row, message| {
-                row.push_bind(message.id.uuid()).push_bind(&message.kind).push_bind(message.organisation.as_str())
-                    .push_bind(message.correlation).push_bind(message.causation.map(MessageId::uuid))
-                    .push_bind(&message.idempotency_key).push_bind(message.entity_version)
-                    .push_bind(&message.trace.traceparent).push_bind(&message.trace.tracestate)
-                    .push_bind(message.at).push_bind(message.expires_at).push_bind(&message.payload[..])
-                    .push_bind(claimed_until);
-            });
-            query.push(" RETURNING id, number").build_query_as().persistent(chunk.len() <= CACHED).fetch_all(c).await
+            query.push_rows(chunk.iter().map(|message| row![
+                message.id.uuid(), &message.kind, message.organisation.as_str(), message.correlation,
+                message.causation.map(MessageId::uuid), &message.idempotency_key, message.entity_version,
+                &message.trace.traceparent, &message.trace.tracestate, message.at, message.expires_at, &message.payload[..],
+                claimed_until,
+            ]));
+            query.push(" RETURNING id, number").build_query_as().persistent(D::ONE_TEXT || chunk.len() <= CACHED).fetch_all(c).await
         })?;
         number(chunk, &numbered)?;
     }
@@ -177,12 +175,8 @@ pub(super) async fn present(db: &Database, ids: &[MessageId]) -> Result<HashSet<
     let mut found = HashSet::new();
     for chunk in ids.chunks(ROWS) {
         let rows: Vec<Uuid> = on!(db, pool : D => {
-            let mut query = QueryBuilder::<D>::new("SELECT id FROM outbox WHERE id IN (");
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(id.uuid());
-            }
-            query.push(")").build_query_scalar().persistent(chunk.len() <= CACHED).fetch_all(pool).await
+            let mut query = QueryBuilder::<D>::new("SELECT id FROM outbox WHERE id ");
+            query.push_one_of(chunk.iter().map(|id| id.uuid())).build_query_scalar().persistent(D::ONE_TEXT || chunk.len() <= CACHED).fetch_all(pool).await
         })?;
         found.extend(rows.into_iter().map(MessageId::from_uuid));
     }
@@ -236,12 +230,8 @@ pub(super) async fn unpark(tx: &mut Tx, ids: &[MessageId], now: Timestamp) -> Re
     for chunk in ids.chunks(ROWS) {
         changed += on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("UPDATE outbox SET parked_reason = NULL, claimed_until = ");
-            query.push_bind(now).push(" WHERE parked_reason IS NOT NULL AND id IN (");
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(id.uuid());
-            }
-            query.push(")").build().persistent(chunk.len() <= CACHED).execute(c).await.map(|done| done.rows_affected())
+            query.push_bind(now).push(" WHERE parked_reason IS NOT NULL AND id ");
+            query.push_one_of(chunk.iter().map(|id| id.uuid())).build().persistent(D::ONE_TEXT || chunk.len() <= CACHED).execute(c).await.map(|done| done.rows_affected())
         })?;
     }
     Ok(changed)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use homeward_chassis::telemetry::TraceContext;
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, on, on_tx, row};
 use homeward_types::{MessageId, NameError, Timestamp};
 use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder};
@@ -101,24 +101,13 @@ pub async fn insert(tx: &mut Tx, notices: &[Notice], now: Timestamp) -> Result<V
             "INSERT INTO delivery (delivery_key, recovery, organisation, kind, recipient_name, recipient_email, fields, state, attempts, \
              claimed_until, receipt, problem, traceparent, tracestate, message, created_at) ",
         );
-        query.push_values(notices, |mut row, notice| {
-            row.push_bind(&notice.delivery_key)
-                .push_bind(&notice.recovery)
-                .push_bind(notice.organisation.as_str())
-                .push_bind(notice.kind.word())
-                .push_bind(&notice.recipient_name)
-                .push_bind(&notice.recipient_email)
-                .push_bind(Json(&notice.fields))
-                .push("'pending', 0")
-                .push_bind(notice.claimed_until)
-                .push("'', ''")
-                .push_bind(&notice.trace.traceparent)
-                .push_bind(&notice.trace.tracestate)
-                .push_bind(notice.message.uuid())
-                .push_bind(now);
-        });
+        query.push_rows(notices.iter().map(|notice| row![
+            &notice.delivery_key, &notice.recovery, notice.organisation.as_str(), notice.kind.word(), &notice.recipient_name,
+            &notice.recipient_email, Json(&notice.fields), "pending", 0, notice.claimed_until, "", "", &notice.trace.traceparent,
+            &notice.trace.tracestate, notice.message.uuid(), now,
+        ]));
         query.push(" ON CONFLICT (delivery_key) DO NOTHING RETURNING delivery_key");
-        query.build_query_scalar::<String>().persistent(false).fetch_all(conn).await
+        query.build_query_scalar::<String>().persistent(D::ONE_TEXT).fetch_all(conn).await
     })?;
     Ok(keys)
 }
@@ -130,13 +119,9 @@ pub async fn standing(tx: &mut Tx, keys: &[&str]) -> Result<Vec<Standing>, Store
     }
     let found = on_tx!(tx, conn : D => {
         let mut query = QueryBuilder::<D>::new(STANDING);
-        query.push("delivery_key IN (");
-        let mut list = query.separated(", ");
-        for key in keys {
-            list.push_bind(*key);
-        }
-        query.push(")");
-        query.build_query_as::<Standing>().persistent(false).fetch_all(conn).await
+        query.push("delivery_key ");
+        query.push_one_of(keys.iter().copied());
+        query.build_query_as::<Standing>().persistent(D::ONE_TEXT).fetch_all(conn).await
     })?;
     Ok(found)
 }
@@ -167,11 +152,9 @@ pub async fn renew(tx: &mut Tx, notices: &[&Notice], until: Timestamp) -> Result
     Ok(on_tx!(tx, conn : D => {
         let mut query = QueryBuilder::<D>::new("UPDATE delivery SET claimed_until = ");
         query.push_bind(until).push(" FROM (");
-        query.push_values(notices, |mut row, notice| {
-            row.push_bind(&notice.delivery_key).push_bind(notice.claimed_until);
-        });
+        query.push_rows(notices.iter().map(|notice| row![&notice.delivery_key, notice.claimed_until]));
         query.push(") AS v WHERE delivery_key = v.column1 AND claimed_until = v.column2 AND state = 'pending' RETURNING delivery_key");
-        query.build_query_scalar::<String>().persistent(false).fetch_all(conn).await
+        query.build_query_scalar::<String>().persistent(D::ONE_TEXT).fetch_all(conn).await
     })?)
 }
 
@@ -190,11 +173,11 @@ pub async fn accept(tx: &mut Tx, accepted: &[(&Notice, &str)], now: Timestamp) -
     let keys = on_tx!(tx, conn : D => {
         let mut query = QueryBuilder::<D>::new("UPDATE delivery SET state = 'accepted', claimed_until = NULL, attempts = attempts + 1, recipient_name = '', problem = '', accepted_at = ");
         query.push_bind(now).push(", fields = ").push_bind(empty).push(", recipient_email = v.column2, receipt = v.column3 FROM (");
-        query.push_values(accepted, |mut row, (notice, receipt)| {
-            row.push_bind(&notice.delivery_key).push_bind(masked(&notice.recipient_email)).push_bind(*receipt);
-        });
+        query.push_rows(accepted.iter().map(|(notice, receipt)| row![
+            &notice.delivery_key, masked(&notice.recipient_email), *receipt,
+        ]));
         query.push(") AS v WHERE delivery_key = v.column1 AND state = 'pending' RETURNING delivery_key");
-        query.build_query_scalar::<String>().persistent(false).fetch_all(conn).await
+        query.build_query_scalar::<String>().persistent(D::ONE_TEXT).fetch_all(conn).await
     })?;
     Ok(keys)
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use homeward_chassis::telemetry::TraceContext;
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, on, on_tx, row};
 use homeward_types::{AccountId, LeaseId, NameError, OrganisationId, Timestamp};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
@@ -67,29 +67,18 @@ pub async fn take_up(tx: &mut Tx, news: &[LeaseCopy], now: Timestamp) -> Result<
         let mut query = QueryBuilder::<D>::new(
             "INSERT INTO lease_copy (id, organisation, account, version, open, ended, opened_at, due_at, closed_at, ever_out, tail_reads, next_read_at, traceparent, tracestate) ",
         );
-        query.push_values(news, |mut row, lease| {
-            row.push_bind(lease.id.uuid())
-                .push_bind(lease.organisation.as_str())
-                .push_bind(lease.account.as_str())
-                .push_bind(lease.version)
-                .push_bind(lease.open)
-                .push_bind(&lease.ended)
-                .push_bind(lease.opened_at)
-                .push_bind(lease.due_at)
-                .push_bind(lease.closed_at)
-                .push_bind(lease.ever_out)
-                .push("0")
-                .push_bind(now)
-                .push_bind(&lease.trace.traceparent)
-                .push_bind(&lease.trace.tracestate);
-        });
+        query.push_rows(news.iter().map(|lease| row![
+            lease.id.uuid(), lease.organisation.as_str(), lease.account.as_str(), lease.version, lease.open, &lease.ended,
+            lease.opened_at, lease.due_at, lease.closed_at, lease.ever_out, 0, now, &lease.trace.traceparent,
+            &lease.trace.tracestate,
+        ]));
         query.push(
             " ON CONFLICT (id) DO UPDATE SET version = excluded.version, open = excluded.open, ended = excluded.ended, \
              opened_at = excluded.opened_at, due_at = excluded.due_at, closed_at = excluded.closed_at, \
              ever_out = excluded.ever_out, next_read_at = excluded.next_read_at, traceparent = excluded.traceparent, tracestate = excluded.tracestate \
              WHERE lease_copy.version < excluded.version",
         );
-        query.build().persistent(false).execute(conn).await.map(drop)
+        query.build().persistent(D::ONE_TEXT).execute(conn).await.map(drop)
     })?;
     Ok(())
 }
@@ -112,13 +101,9 @@ pub async fn held(
     }
     let names: Vec<String> = on!(db, pool : D => {
         let mut query = QueryBuilder::<D>::new("SELECT DISTINCT account FROM lease_copy WHERE open AND organisation = ");
-        query.push_bind(organisation.as_str()).push(" AND account IN (");
-        let mut list = query.separated(", ");
-        for account in accounts {
-            list.push_bind(account.as_str());
-        }
-        query.push(")");
-        query.build_query_scalar().persistent(false).fetch_all(pool).await
+        query.push_bind(organisation.as_str()).push(" AND account ");
+        query.push_one_of(accounts.iter().map(|account| account.as_str()));
+        query.build_query_scalar().persistent(D::ONE_TEXT).fetch_all(pool).await
     })?;
     let known: HashMap<&str, &AccountId> = accounts.iter().map(|account| (account.as_str(), *account)).collect();
     Ok(names.iter().filter_map(|name| known.get(name.as_str()).map(|account| (*account).clone())).collect())
@@ -146,12 +131,11 @@ pub async fn note(tx: &mut Tx, seen: &[Seen], now: Timestamp) -> Result<(), Stor
     on_tx!(tx, conn : D => {
         let mut query = QueryBuilder::<D>::new("UPDATE lease_copy SET read_at = ");
         query.push_bind(now).push(", first_seen_out = v.column2, tail_reads = v.column3, next_read_at = v.column4 FROM (");
-        query.push_values(seen, |mut row, seen| {
-            row.push_bind(seen.id.uuid()).push_bind(seen.first_seen_out).push_bind(seen.tail_reads).push_bind(seen.next_read_at)
-                .push_bind(seen.version);
-        });
+        query.push_rows(seen.iter().map(|seen| row![
+            seen.id.uuid(), seen.first_seen_out, seen.tail_reads, seen.next_read_at, seen.version,
+        ]));
         query.push(") AS v WHERE id = v.column1 AND version = v.column5");
-        query.build().persistent(false).execute(conn).await.map(drop)
+        query.build().persistent(D::ONE_TEXT).execute(conn).await.map(drop)
     })?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, on, on_tx, row};
 use homeward_types::{IncidentId, LeaseId, OrganisationId, Timestamp};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
@@ -36,21 +36,15 @@ pub async fn add(tx: &mut Tx, findings: &[Finding]) -> Result<HashMap<(Uuid, Str
     }
     let written: Vec<Written> = on_tx!(tx, conn : D => {
         let mut query = QueryBuilder::<D>::new("INSERT INTO finding (organisation, account, kind, lease, incident, told, since, sentence) ");
-        query.push_values(findings, |mut row, finding| {
-            row.push_bind(finding.organisation.as_str())
-                .push_bind(finding.account.as_str())
-                .push_bind(finding.kind)
-                .push_bind(finding.lease.uuid())
-                .push_bind(finding.incident.uuid())
-                .push_bind(finding.tell)
-                .push_bind(finding.since)
-                .push_bind(&finding.sentence);
-        });
+        query.push_rows(findings.iter().map(|finding| row![
+            finding.organisation.as_str(), finding.account.as_str(), finding.kind, finding.lease.uuid(), finding.incident.uuid(),
+            finding.tell, finding.since, &finding.sentence,
+        ]));
         query.push(
             " ON CONFLICT (organisation, lease, kind) DO UPDATE SET told = excluded.told WHERE excluded.told AND NOT finding.told \
              RETURNING lease, kind, incident, told",
         );
-        query.build_query_as().persistent(false).fetch_all(conn).await
+        query.build_query_as().persistent(D::ONE_TEXT).fetch_all(conn).await
     })?;
     let told = written.into_iter().filter(|row| row.told);
     Ok(told.map(|row| ((row.lease, row.kind), IncidentId::from_uuid(row.incident))).collect())
@@ -64,11 +58,9 @@ pub async fn clear(tx: &mut Tx, organisation: &OrganisationId, cleared: &[(Lease
     on_tx!(tx, conn : D => {
         let mut query = QueryBuilder::<D>::new("DELETE FROM finding WHERE organisation = ");
         query.push_bind(organisation.as_str()).push(" AND (lease, kind) IN (");
-        query.push_values(cleared, |mut row, (lease, kind)| {
-            row.push_bind(lease.uuid()).push_bind(*kind);
-        });
+        query.push_rows(cleared.iter().map(|(lease, kind)| row![lease.uuid(), *kind]));
         query.push(")");
-        query.build().persistent(false).execute(conn).await.map(drop)
+        query.build().persistent(D::ONE_TEXT).execute(conn).await.map(drop)
     })?;
     Ok(())
 }

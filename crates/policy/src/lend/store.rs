@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use homeward_chassis::telemetry::TraceContext;
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, on, on_tx, row};
 use homeward_types::{Email, LeaseId, MessageId, OrganisationId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -22,19 +22,13 @@ pub async fn use_grants(tx: &mut Tx, commands: &[&Command], now: Timestamp) -> R
     on_tx!(tx, c : D => {
         let mut insert =
             QueryBuilder::<D>::new("INSERT INTO grant_used (lease_id, organisation, digest, kid, signed, signature, used_at) ");
-        insert.push_values(commands, |mut values, command| {
-            values
-                .push_bind(command.grant.lease.uuid())
-                .push_bind(command.grant.organisation.as_str())
-                .push_bind(digest_of(&command.signed))
-                .push_bind(command.kid.as_str())
-                .push_bind(command.signed.as_slice())
-                .push_bind(command.signature.as_slice())
-                .push_bind(now);
-        });
+        insert.push_rows(commands.iter().map(|command| row![
+            command.grant.lease.uuid(), command.grant.organisation.as_str(), digest_of(&command.signed), command.kid.as_str(),
+            command.signed.as_slice(), command.signature.as_slice(), now,
+        ]));
         // A lease that is there has its own grant, and its lend was only answered again.
         insert.push(" ON CONFLICT (lease_id) DO NOTHING");
-        insert.build().persistent(false).execute(c).await.map(drop)
+        insert.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -72,18 +66,12 @@ pub async fn wait(tx: &mut Tx, waiting: &[(&OrganisationId, Waiting)], now: Time
     on_tx!(tx, c : D => {
         let mut insert = QueryBuilder::<D>::new(
             "INSERT INTO waiting_lend (lease_id, organisation, command, message, traceparent, tracestate, received_at) ");
-        insert.push_values(waiting, |mut values, (organisation, waiting)| {
-            values
-                .push_bind(waiting.lease.uuid())
-                .push_bind(organisation.as_str())
-                .push_bind(waiting.command.as_slice())
-                .push_bind(waiting.message.uuid())
-                .push_bind(waiting.trace.traceparent.as_str())
-                .push_bind(waiting.trace.tracestate.as_str())
-                .push_bind(now);
-        });
+        insert.push_rows(waiting.iter().map(|(organisation, waiting)| row![
+            waiting.lease.uuid(), organisation.as_str(), waiting.command.as_slice(), waiting.message.uuid(),
+            waiting.trace.traceparent.as_str(), waiting.trace.tracestate.as_str(), now,
+        ]));
         insert.push(" ON CONFLICT DO NOTHING");
-        insert.build().persistent(false).execute(c).await.map(drop)
+        insert.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -114,13 +102,9 @@ pub async fn wait_no_more(tx: &mut Tx, leases: &[LeaseId]) -> Result<(), StoreEr
         return Ok(());
     }
     on_tx!(tx, c : D => {
-        let mut delete = QueryBuilder::<D>::new("DELETE FROM waiting_lend WHERE lease_id IN (");
-        let mut ids = delete.separated(", ");
-        for lease in leases {
-            ids.push_bind(lease.uuid());
-        }
-        delete.push(")");
-        delete.build().persistent(false).execute(c).await.map(drop)
+        let mut delete = QueryBuilder::<D>::new("DELETE FROM waiting_lend WHERE lease_id ");
+        delete.push_one_of(leases.iter().map(|lease| lease.uuid()));
+        delete.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -140,9 +124,7 @@ pub async fn quarantine(
     }
     on_tx!(tx, c : D => {
         let mut insert = QueryBuilder::<D>::new("INSERT INTO quarantine (organisation, address, since) ");
-        insert.push_values(addresses, |mut values, address| {
-            values.push_bind(organisation.as_str()).push_bind(address.as_str()).push_bind(now);
-        });
+        insert.push_rows(addresses.iter().map(|address| row![organisation.as_str(), address.as_str(), now]));
         insert.push(" ON CONFLICT (organisation, address) DO UPDATE SET since = excluded.since");
         insert.build().execute(c).await.map(drop)
     })?;
@@ -164,13 +146,9 @@ pub async fn quarantined(
     }
     let found: Vec<String> = on_tx!(tx, c : D => {
         let mut select = QueryBuilder::<D>::new("SELECT address FROM quarantine WHERE organisation = ");
-        select.push_bind(organisation.as_str()).push(" AND since > ").push_bind(since).push(" AND address IN (");
-        let mut values = select.separated(", ");
-        for address in addresses {
-            values.push_bind(address.as_str());
-        }
-        select.push(")");
-        select.build_query_scalar().persistent(false).fetch_all(c).await
+        select.push_bind(organisation.as_str()).push(" AND since > ").push_bind(since).push(" AND address ");
+        select.push_one_of(addresses.iter().map(|address| address.as_str()));
+        select.build_query_scalar().persistent(D::ONE_TEXT).fetch_all(c).await
     })?;
     Ok(found.into_iter().collect())
 }

@@ -1,6 +1,6 @@
 //! The table `organisation_state`.
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx, one_row};
+use homeward_store::{Database, PushRows, StoreError, Tx, on, on_tx, one_row, row};
 use homeward_types::{OrganisationId, Timestamp, VersionTrust};
 use sqlx::QueryBuilder;
 
@@ -45,9 +45,7 @@ pub async fn ensure(tx: &mut Tx, organisations: &[&OrganisationId]) -> Result<()
     on_tx!(tx, c : D => {
         let mut insert =
             QueryBuilder::<D>::new("INSERT INTO organisation_state (organisation, draining, lend_seen, return_seen, open_leases) ");
-        insert.push_values(organisations, |mut values, organisation| {
-            values.push_bind(organisation.as_str()).push_bind(false).push_bind(false).push_bind(false).push_bind(0i64);
-        });
+        insert.push_rows(organisations.iter().map(|organisation| row![organisation.as_str(), false, false, false, 0i64]));
         insert.push(" ON CONFLICT DO NOTHING");
         insert.build().execute(c).await.map(drop)
     })?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx, one_row};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, on, on_tx, one_row};
 use homeward_types::{AccountId, LeaseId, OrganisationId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -76,14 +76,11 @@ pub async fn newest_leases(
     }
     let rows: Vec<(String, Uuid, String, Option<String>)> = on!(db, pool : D => {
         let mut select = QueryBuilder::<D>::new("SELECT account, id, state, end_kind FROM lease WHERE organisation = ");
-        select.push_bind(organisation.as_str()).push(" AND (end_kind IS NULL OR end_kind <> 'never_lent') AND account IN (");
-        let mut values = select.separated(", ");
-        for account in accounts {
-            values.push_bind(account.as_str());
-        }
+        select.push_bind(organisation.as_str()).push(" AND (end_kind IS NULL OR end_kind <> 'never_lent') AND account ");
+        select.push_one_of(accounts.iter().map(|account| account.as_str()));
         // Ids grow with time: the last row of an account is its newest lease.
-        select.push(") ORDER BY id");
-        select.build_query_as().persistent(false).fetch_all(pool).await
+        select.push(" ORDER BY id");
+        select.build_query_as().persistent(D::ONE_TEXT).fetch_all(pool).await
     })?;
     let newest = |id, state: &str, end: Option<&str>| Newest {
         lease: LeaseId::from_uuid(id),

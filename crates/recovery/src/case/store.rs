@@ -4,7 +4,7 @@ pub mod write;
 
 use std::collections::BTreeMap;
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, PushRows, StoreError, Tx, on, on_tx, only_if};
 use homeward_types::{AccountId, Factor, OrganisationId, PersonId, RecoveryId, Tier, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -110,12 +110,8 @@ pub async fn load(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Case>, StoreError> {
     let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(ROWS) {
         let rows: Vec<Row> = on_tx!(tx, c : D => {
-            let mut query = QueryBuilder::<D>::new(select!("WHERE r.id IN ("));
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(*id);
-            }
-            query.push(")").build_query_as().fetch_all(c).await
+            let mut query = QueryBuilder::<D>::new(select!("WHERE r.id "));
+            query.push_one_of(chunk.iter().copied()).build_query_as().fetch_all(c).await
         })?;
         found.extend(cases(rows)?);
     }
@@ -127,12 +123,8 @@ pub async fn read(db: &Database, ids: &[Uuid]) -> Result<Vec<Case>, StoreError> 
     let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(ROWS) {
         let rows: Vec<Row> = on!(db, pool : D => {
-            let mut query = QueryBuilder::<D>::new(select!("WHERE r.id IN ("));
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(*id);
-            }
-            query.push(")").build_query_as().fetch_all(pool).await
+            let mut query = QueryBuilder::<D>::new(select!("WHERE r.id "));
+            query.push_one_of(chunk.iter().copied()).build_query_as().fetch_all(pool).await
         })?;
         found.extend(cases(rows)?);
     }
@@ -185,12 +177,8 @@ pub async fn by_keys(
     let rows: Vec<(String, Uuid)> = on!(db, pool : D => {
         let mut query = QueryBuilder::<D>::new("SELECT idempotency_key, id FROM recovery WHERE organisation = ");
         query.push_bind(organisation.as_str()).push(" AND requester = ").push_bind(requester.as_str())
-            .push(" AND idempotency_key IN (");
-        let mut list = query.separated(", ");
-        for key in keys {
-            list.push_bind(*key);
-        }
-        query.push(")").build_query_as().fetch_all(pool).await
+            .push(" AND idempotency_key ");
+        query.push_one_of(keys.iter().copied()).build_query_as().fetch_all(pool).await
     })?;
     Ok(rows.into_iter().map(|(key, id)| (key, RecoveryId::from_uuid(id))).collect())
 }
@@ -217,21 +205,13 @@ pub async fn history(
             "SELECT account, COUNT(*) FILTER (WHERE outcome IS DISTINCT FROM 'not_lent' AND requested_at > ");
         query.push_bind(since)
             .push(") AS recent, COUNT(*) FILTER (WHERE repudiated_at IS NOT NULL) AS repudiated FROM recovery WHERE organisation = ")
-            .push_bind(organisation.as_str()).push(" AND account IN (");
-        let mut list = query.separated(", ");
-        for account in accounts {
-            list.push_bind(account.as_str());
-        }
-        query.push(") GROUP BY account").build_query_as().fetch_all(pool).await
+            .push_bind(organisation.as_str()).push(" AND account ");
+        query.push_one_of(accounts.iter().map(|account| account.as_str())).push(" GROUP BY account").build_query_as().fetch_all(pool).await
     })?;
     let open: Vec<(String, Uuid)> = on!(db, pool : D => {
-        let mut query = QueryBuilder::<D>::new("SELECT account, id FROM recovery WHERE is_open AND organisation = ");
-        query.push_bind(organisation.as_str()).push(" AND account IN (");
-        let mut list = query.separated(", ");
-        for account in accounts {
-            list.push_bind(account.as_str());
-        }
-        query.push(")").build_query_as().fetch_all(pool).await
+        let mut query = QueryBuilder::<D>::new(concat!("SELECT account, id FROM recovery WHERE ", only_if!("is_open"), " AND organisation = "));
+        query.push_bind(organisation.as_str()).push(" AND account ");
+        query.push_one_of(accounts.iter().map(|account| account.as_str())).build_query_as().fetch_all(pool).await
     })?;
     let mut all: BTreeMap<String, History> = counts
         .into_iter()

@@ -1,6 +1,6 @@
 //! The table `containment`.
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, PushRows, StoreError, Tx, on, on_tx, row};
 use homeward_types::{RecoveryId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -42,10 +42,9 @@ pub async fn begin(tx: &mut Tx, wanted: &[Containment], now: Timestamp) -> Resul
         let ids: Vec<Uuid> = on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new(
                 "INSERT INTO containment (recovery, organisation, account, asked_at, asked_again, problem) ");
-            query.push_values(chunk, |mut row, one| {
-                row.push_bind(one.recovery.uuid()).push_bind(one.organisation.as_str()).push_bind(one.account.as_str())
-                    .push_bind(now).push_bind(0_i64).push_bind("");
-            });
+            query.push_rows(chunk.iter().map(|one| row![
+                one.recovery.uuid(), one.organisation.as_str(), one.account.as_str(), now, 0_i64, "",
+            ]));
             query.push(" ON CONFLICT (recovery) DO NOTHING RETURNING recovery").build_query_scalar().fetch_all(c).await
         })?;
         new.extend(ids.into_iter().map(RecoveryId::from_uuid));
@@ -65,12 +64,8 @@ pub async fn asked_again(tx: &mut Tx, recoveries: &[Uuid], now: Timestamp) -> Re
     for chunk in recoveries.chunks(ROWS) {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("UPDATE containment SET asked_again = asked_again + 1, asked_at = ");
-            query.push_bind(now).push(" WHERE contained_at IS NULL AND recovery IN (");
-            let mut list = query.separated(", ");
-            for recovery in chunk {
-                list.push_bind(*recovery);
-            }
-            query.push(")").build().execute(c).await.map(drop)
+            query.push_bind(now).push(" WHERE contained_at IS NULL AND recovery ");
+            query.push_one_of(chunk.iter().copied()).build().execute(c).await.map(drop)
         })?;
     }
     Ok(())
@@ -83,9 +78,7 @@ pub async fn answered(tx: &mut Tx, answers: &[(Uuid, &str)], now: Timestamp) -> 
     for chunk in answers.chunks(ROWS) {
         let rows: Vec<Answered> = on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("UPDATE containment SET contained_at = v.column2, problem = v.column3 FROM (");
-            query.push_values(chunk, |mut row, (recovery, problem)| {
-                row.push_bind(*recovery).push_bind(problem.is_empty().then_some(now)).push_bind(*problem);
-            });
+            query.push_rows(chunk.iter().map(|(recovery, problem)| row![*recovery, problem.is_empty().then_some(now), *problem]));
             query.push(") AS v WHERE containment.recovery = v.column1 AND containment.contained_at IS NULL \
                         RETURNING recovery, organisation, account, problem");
             query.build_query_as().fetch_all(c).await

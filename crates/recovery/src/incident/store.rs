@@ -1,6 +1,6 @@
 //! The table `incident`.
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, PushRows, StoreError, Tx, on, on_tx, row};
 use homeward_types::{IncidentId, OrganisationId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -39,13 +39,12 @@ pub async fn open(tx: &mut Tx, incidents: &[Incident], now: Timestamp) -> Result
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new(
                 "INSERT INTO incident (id, key, organisation, recovery, account, kind, sentence, next_action, next_at, safe_action, opened_at) ");
-            query.push_values(chunk, |mut row, incident| {
-                row.push_bind(incident.id.uuid()).push_bind(&incident.key).push_bind(incident.organisation.as_str())
-                    .push_bind(incident.recovery.map(homeward_types::RecoveryId::uuid))
-                    .push_bind(incident.account.as_ref().map_or("", |account| account.as_str()))
-                    .push_bind(&incident.kind).push_bind(&incident.sentence).push_bind(&incident.next_action)
-                    .push_bind(incident.next_at).push_bind(&incident.safe_action).push_bind(now);
-            });
+            query.push_rows(chunk.iter().map(|incident| row![
+                incident.id.uuid(), &incident.key, incident.organisation.as_str(),
+                incident.recovery.map(homeward_types::RecoveryId::uuid),
+                incident.account.as_ref().map_or("", |account| account.as_str()), &incident.kind, &incident.sentence,
+                &incident.next_action, incident.next_at, &incident.safe_action, now,
+            ]));
             query.push(" ON CONFLICT (key) DO NOTHING").build().execute(c).await.map(drop)
         })?;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homeward_store::{Database, StoreError, Tx, dialect, on, on_tx};
+use homeward_store::{Database, PushRows, StoreError, Tx, dialect, on, on_tx, row};
 use homeward_types::{OrganisationId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -39,9 +39,7 @@ pub async fn ensure(tx: &mut Tx, organisations: &[&OrganisationId]) -> Result<()
     }
     on_tx!(tx, c : D => {
         let mut query = QueryBuilder::<D>::new("INSERT INTO slot_counter (organisation, held, outside, cap) ");
-        query.push_values(organisations, |mut row, organisation| {
-            row.push_bind(organisation.as_str()).push_bind(0_i64).push_bind(0_i64).push_bind(1_i64);
-        });
+        query.push_rows(organisations.iter().map(|organisation| row![organisation.as_str(), 0_i64, 0_i64, 1_i64]));
         query.push(" ON CONFLICT (organisation) DO NOTHING").build().execute(c).await.map(drop)
     })?;
     Ok(())
@@ -122,14 +120,10 @@ struct CounterRow {
 }
 
 async fn lock(tx: &mut Tx, organisations: &BTreeSet<&str>) -> Result<BTreeMap<String, Counter>, StoreError> {
-    let lock = dialect!(tx, pg: ") ORDER BY organisation FOR UPDATE", lite: ") ORDER BY organisation");
+    let lock = dialect!(tx, pg: " ORDER BY organisation FOR UPDATE", lite: " ORDER BY organisation");
     let rows: Vec<CounterRow> = on_tx!(tx, c : D => {
-        let mut query = QueryBuilder::<D>::new("SELECT organisation, held, outside, cap FROM slot_counter WHERE organisation IN (");
-        let mut list = query.separated(", ");
-        for organisation in organisations {
-            list.push_bind(*organisation);
-        }
-        query.push(lock).build_query_as().fetch_all(c).await
+        let mut query = QueryBuilder::<D>::new("SELECT organisation, held, outside, cap FROM slot_counter WHERE organisation ");
+        query.push_one_of(organisations.iter().copied()).push(lock).build_query_as().fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(|row| (row.organisation, Counter { held: row.held, outside: row.outside, cap: row.cap })).collect())
 }
@@ -139,12 +133,8 @@ async fn give_back(tx: &mut Tx, given: &[(Uuid, OrganisationId)]) -> Result<Vec<
     let mut freed = Vec::new();
     for chunk in given.chunks(ROWS) {
         let rows: Vec<(String, Option<Timestamp>)> = on_tx!(tx, c : D => {
-            let mut query = QueryBuilder::<D>::new("DELETE FROM slot WHERE recovery IN (");
-            let mut list = query.separated(", ");
-            for (recovery, _) in chunk {
-                list.push_bind(*recovery);
-            }
-            query.push(") RETURNING organisation, taken_at").build_query_as().fetch_all(c).await
+            let mut query = QueryBuilder::<D>::new("DELETE FROM slot WHERE recovery ");
+            query.push_one_of(chunk.iter().map(|(recovery, _)| *recovery)).push(" RETURNING organisation, taken_at").build_query_as().fetch_all(c).await
         })?;
         freed.extend(rows.into_iter().filter(|(_, taken)| taken.is_some()).map(|(organisation, _)| organisation));
     }
@@ -157,9 +147,7 @@ async fn enqueue(tx: &mut Tx, asked: &[(Uuid, OrganisationId)], now: Timestamp) 
     for chunk in asked.chunks(ROWS) {
         let new: Vec<Uuid> = on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("INSERT INTO slot (recovery, organisation, asked_at) ");
-            query.push_values(chunk, |mut row, (recovery, organisation)| {
-                row.push_bind(*recovery).push_bind(organisation.as_str()).push_bind(now);
-            });
+            query.push_rows(chunk.iter().map(|(recovery, organisation)| row![*recovery, organisation.as_str(), now]));
             query.push(" ON CONFLICT (recovery) DO NOTHING RETURNING recovery").build_query_scalar().fetch_all(c).await
         })?;
         if new.len() < chunk.len() {
@@ -175,12 +163,8 @@ async fn holders(tx: &mut Tx, recoveries: &[Uuid]) -> Result<Vec<Uuid>, StoreErr
     let mut found = Vec::new();
     for chunk in recoveries.chunks(ROWS) {
         let rows: Vec<Uuid> = on_tx!(tx, c : D => {
-            let mut query = QueryBuilder::<D>::new("SELECT recovery FROM slot WHERE taken_at IS NOT NULL AND recovery IN (");
-            let mut list = query.separated(", ");
-            for recovery in chunk {
-                list.push_bind(*recovery);
-            }
-            query.push(")").build_query_scalar().fetch_all(c).await
+            let mut query = QueryBuilder::<D>::new("SELECT recovery FROM slot WHERE taken_at IS NOT NULL AND recovery ");
+            query.push_one_of(chunk.iter().copied()).build_query_scalar().fetch_all(c).await
         })?;
         found.extend(rows);
     }
@@ -192,8 +176,9 @@ async fn serve(tx: &mut Tx, organisation: &str, counter: &mut Counter, now: Time
     if counter.free() == 0 {
         return Ok(Vec::new());
     }
-    let served: Vec<Uuid> = on_tx!(tx, c => sqlx::query_scalar("UPDATE slot SET taken_at = $2 WHERE taken_at IS NULL AND recovery IN \
-         (SELECT recovery FROM slot WHERE organisation = $1 AND taken_at IS NULL ORDER BY asked_at, recovery LIMIT $3) RETURNING recovery")
+    let served: Vec<Uuid> = on_tx!(tx, c => sqlx::query_scalar("WITH next AS MATERIALIZED \
+         (SELECT recovery FROM slot WHERE organisation = $1 AND taken_at IS NULL ORDER BY asked_at, recovery LIMIT $3) \
+         UPDATE slot SET taken_at = $2 FROM next WHERE slot.recovery = next.recovery RETURNING slot.recovery")
         .bind(organisation).bind(now).bind(counter.free()).fetch_all(c).await)?;
     counter.held += i64::try_from(served.len()).unwrap_or(i64::MAX);
     Ok(served)
@@ -202,9 +187,7 @@ async fn serve(tx: &mut Tx, organisation: &str, counter: &mut Counter, now: Time
 async fn write(tx: &mut Tx, counters: &BTreeMap<String, Counter>) -> Result<(), StoreError> {
     let changed = on_tx!(tx, c : D => {
         let mut query = QueryBuilder::<D>::new("UPDATE slot_counter SET held = v.column2 FROM (");
-        query.push_values(counters, |mut row, (organisation, counter)| {
-            row.push_bind(organisation).push_bind(counter.held);
-        });
+        query.push_rows(counters.iter().map(|(organisation, counter)| row![organisation, counter.held]));
         query.push(") AS v WHERE slot_counter.organisation = v.column1");
         query.build().execute(c).await.map(|done| done.rows_affected())
     })?;

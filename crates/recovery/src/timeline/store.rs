@@ -1,6 +1,6 @@
 //! The table `timeline`.
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, PushRows, StoreError, Tx, on, on_tx, row};
 use homeward_types::Timestamp;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -41,10 +41,10 @@ pub async fn add(tx: &mut Tx, rows: &[New]) -> Result<(), StoreError> {
     for chunk in rows.chunks(ROWS) {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("INSERT INTO timeline (recovery, at, kind, sentence, actor) ");
-            query.push_values(chunk, |mut row, new| {
+            query.push_rows(chunk.iter().map(|new| {
                 let actor = new.entry.actor.as_ref().map_or("", |actor| actor.as_str());
-                row.push_bind(new.recovery).push_bind(new.at).push_bind(new.entry.kind).push_bind(&new.entry.sentence).push_bind(actor);
-            });
+                row![new.recovery, new.at, new.entry.kind, &new.entry.sentence, actor]
+            }));
             query.build().execute(c).await.map(drop)
         })?;
     }

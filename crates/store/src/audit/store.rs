@@ -8,8 +8,9 @@ use super::entry::{Entry, Personal};
 use super::link::{Digest, StoredEntry};
 use crate::database::Database;
 use crate::error::StoreError;
+use crate::rows::{Engine, PushRows};
 use crate::tx::Tx;
-use crate::{on, on_tx};
+use crate::{on, on_tx, row};
 
 /// A statement for more rows than this is not worth a place in a connection's cache: few have the same number again.
 const CACHED_ROWS: usize = 32;
@@ -59,10 +60,8 @@ pub(super) async fn insert_personal(tx: &mut Tx, rows: &[(&Entry, Option<Persona
     }
     on_tx!(tx, c : D => {
         let mut insert = QueryBuilder::<D>::new("INSERT INTO audit_personal (digest, salt, text) ");
-        insert.push_values(&texts, |mut row, (personal, text)| {
-            row.push_bind(personal.digest.as_slice()).push_bind(personal.salt.as_slice()).push_bind(*text);
-        });
-        insert.build().persistent(rows.len() <= CACHED_ROWS).execute(c).await.map(drop)
+        insert.push_rows(texts.iter().map(|(personal, text)| row![personal.digest.as_slice(), personal.salt.as_slice(), *text]));
+        insert.build().persistent(D::ONE_TEXT || rows.len() <= CACHED_ROWS).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -71,12 +70,11 @@ pub(super) async fn insert_entries(tx: &mut Tx, rows: &[(&Entry, Option<Personal
     on_tx!(tx, c : D => {
         let mut insert = QueryBuilder::<D>::new(
             "INSERT INTO audit_entry (organisation, at, actor, action, subject, detail, trace_id, personal) ");
-        insert.push_values(rows, |mut row, (entry, personal)| {
-            row.push_bind(&entry.organisation).push_bind(entry.at).push_bind(&entry.actor).push_bind(entry.action)
-                .push_bind(&entry.subject).push_bind(entry.detail.to_string()).push_bind(&entry.trace_id)
-                .push_bind(personal.as_ref().map(|personal| personal.digest.as_slice()));
-        });
-        insert.build().persistent(rows.len() <= CACHED_ROWS).execute(c).await.map(drop)
+        insert.push_rows(rows.iter().map(|(entry, personal)| row![
+            &entry.organisation, entry.at, &entry.actor, entry.action, &entry.subject, entry.detail.to_string(), &entry.trace_id,
+            personal.as_ref().map(|personal| personal.digest.as_slice()),
+        ]));
+        insert.build().persistent(D::ONE_TEXT || rows.len() <= CACHED_ROWS).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -88,12 +86,8 @@ pub(super) async fn delete_personal(tx: &mut Tx, organisation: &str, subjects: &
     Ok(on_tx!(tx, c : D => {
         let mut delete = QueryBuilder::<D>::new(
             "DELETE FROM audit_personal WHERE digest IN (SELECT personal FROM audit_entry WHERE personal IS NOT NULL AND organisation = ");
-        delete.push_bind(organisation).push(" AND subject IN (");
-        let mut list = delete.separated(", ");
-        for subject in subjects {
-            list.push_bind(subject);
-        }
-        delete.push("))").build().execute(c).await.map(|done| done.rows_affected())
+        delete.push_bind(organisation).push(" AND subject ");
+        delete.push_one_of(subjects.iter()).push(")").build().execute(c).await.map(|done| done.rows_affected())
     })?)
 }
 
@@ -124,12 +118,8 @@ pub(super) async fn ends(tx: &mut Tx, organisations: impl ExactSizeIterator<Item
         return Ok(Vec::new());
     }
     Ok(on_tx!(tx, c : D => {
-        let mut select = QueryBuilder::<D>::new("SELECT organisation, seq, hash FROM audit_checkpoint WHERE organisation IN (");
-        let mut list = select.separated(", ");
-        for organisation in organisations {
-            list.push_bind(organisation);
-        }
-        select.push(")").build_query_as().fetch_all(c).await
+        let mut select = QueryBuilder::<D>::new("SELECT organisation, seq, hash FROM audit_checkpoint WHERE organisation ");
+        select.push_one_of(organisations).build_query_as().fetch_all(c).await
     })?)
 }
 
@@ -139,11 +129,9 @@ pub(super) async fn add_links(tx: &mut Tx, linked: &[Linked]) -> Result<(), Stor
     }
     let changed = on_tx!(tx, c : D => {
         let mut update = QueryBuilder::<D>::new("WITH v (number, seq, hash) AS (");
-        update.push_values(linked, |mut row, link| {
-            row.push_bind(link.number).push_bind(link.seq).push_bind(link.hash.as_slice());
-        });
+        update.push_rows(linked.iter().map(|link| row![link.number, link.seq, link.hash.as_slice()]));
         update.push(") UPDATE audit_entry SET seq = v.seq, hash = v.hash FROM v WHERE audit_entry.number = v.number AND audit_entry.seq IS NULL");
-        update.build().persistent(false).execute(c).await.map(|done| done.rows_affected())
+        update.build().persistent(D::ONE_TEXT).execute(c).await.map(|done| done.rows_affected())
     })?;
     if changed == linked.len() as u64 {
         Ok(())
@@ -158,9 +146,7 @@ pub(super) async fn move_ends(tx: &mut Tx, ends: &Ends) -> Result<(), StoreError
     }
     on_tx!(tx, c : D => {
         let mut upsert = QueryBuilder::<D>::new("INSERT INTO audit_checkpoint (organisation, seq, hash, anchored_seq) ");
-        upsert.push_values(ends, |mut row, (organisation, (seq, hash))| {
-            row.push_bind(organisation).push_bind(*seq).push_bind(hash.as_slice()).push_bind(0_i64);
-        });
+        upsert.push_rows(ends.iter().map(|(organisation, (seq, hash))| row![organisation, *seq, hash.as_slice(), 0_i64]));
         upsert.push(" ON CONFLICT (organisation) DO UPDATE SET seq = excluded.seq, hash = excluded.hash");
         upsert.build().execute(c).await.map(drop)
     })?;
@@ -170,9 +156,7 @@ pub(super) async fn move_ends(tx: &mut Tx, ends: &Ends) -> Result<(), StoreError
 pub(super) async fn note_anchors(tx: &mut Tx, ends: &[&End]) -> Result<(), StoreError> {
     on_tx!(tx, c : D => {
         let mut update = QueryBuilder::<D>::new("WITH v (organisation, seq) AS (");
-        update.push_values(ends, |mut row, end| {
-            row.push_bind(&end.organisation).push_bind(end.seq);
-        });
+        update.push_rows(ends.iter().map(|end| row![&end.organisation, end.seq]));
         update.push(
             ") UPDATE audit_checkpoint SET anchored_seq = v.seq FROM v \
              WHERE audit_checkpoint.organisation = v.organisation AND audit_checkpoint.anchored_seq < v.seq");

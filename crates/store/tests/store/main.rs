@@ -5,6 +5,7 @@
 mod audit;
 mod migrations;
 mod round_trips;
+mod rows;
 mod transactions;
 
 use homeward_store::{Migration, Migrations};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use homeward_store::{Database, StoreError, on};
+use homeward_store::{Database, Engine, PushRows, StoreError, on, row};
 use homeward_types::{AccountId, Email, OrganisationId};
 use sqlx::{FromRow, QueryBuilder};
 
@@ -32,7 +32,7 @@ pub async fn by_keys(
             query.push(", ").push_bind(email.as_str());
         }
         query.push(")) ORDER BY account");
-        query.build_query_as().persistent(false).fetch_all(pool).await
+        query.build_query_as().persistent(D::ONE_TEXT).fetch_all(pool).await
     })?;
     accounts(rows)
 }
@@ -72,15 +72,14 @@ pub async fn by_words(
         let mut query = QueryBuilder::<D>::new(concat!("SELECT query, ", columns!(), " FROM (SELECT m.query AS query, a.*, \
              ROW_NUMBER() OVER (PARTITION BY m.query ORDER BY CASE WHEN a.folded_name = m.folded THEN 0 ELSE 1 END, a.account) AS place \
              FROM (SELECT v.column1 AS query, MIN(v.column4) AS folded, w.account AS account FROM ("));
-        query.push_values(&words, |mut row, (named, word)| {
-            row.push_bind(named.query).push_bind(word.as_str())
-                .push_bind(i64::try_from(named.words.len()).unwrap_or(i64::MAX)).push_bind(named.folded.as_str());
-        });
+        query.push_rows(words.iter().map(|(named, word)| row![
+            named.query, word.as_str(), i64::try_from(named.words.len()).unwrap_or(i64::MAX), named.folded.as_str(),
+        ]));
         query.push(") AS v JOIN name_word w ON w.word = v.column2 AND w.organisation = ").push_bind(organisation.as_str());
         query.push(" GROUP BY v.column1, w.account HAVING COUNT(*) = MIN(v.column3)) AS m \
              JOIN account a ON a.account = m.account AND a.gone_at IS NULL AND a.organisation = ").push_bind(organisation.as_str());
         query.push(") AS ranked WHERE place <= ").push_bind(most).push(" ORDER BY query, place");
-        query.build_query_as().persistent(false).fetch_all(pool).await
+        query.build_query_as().persistent(D::ONE_TEXT).fetch_all(pool).await
     })?;
     hits.into_iter().map(|hit| Ok((hit.query, Account::try_from(hit.row)?))).collect()
 }
@@ -108,7 +107,7 @@ pub async fn resembling(
             query.push(") LIMIT ").push_bind(CANDIDATES).push(format!(") AS c{number}"));
         }
         query.push(")");
-        query.build_query_as().persistent(false).fetch_all(pool).await
+        query.build_query_as().persistent(D::ONE_TEXT).fetch_all(pool).await
     })?;
     accounts(rows)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, on, on_tx, row};
 use homeward_types::{AccountId, OrganisationId, Timestamp};
 use sqlx::QueryBuilder;
 
@@ -29,12 +29,11 @@ pub async fn add(tx: &mut Tx, organisation: &OrganisationId, lines: &[Line], now
     for part in lines.chunks(ROWS) {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("INSERT INTO logged_factor (organisation, account, event, enrolled, happened_ms, received_at) ");
-            query.push_values(part, |mut row, line| {
-                row.push_bind(organisation.as_str()).push_bind(line.account.as_str()).push_bind(&line.event)
-                    .push_bind(line.enrolled).push_bind(line.happened_ms).push_bind(now);
-            });
+            query.push_rows(part.iter().map(|line| row![
+                organisation.as_str(), line.account.as_str(), &line.event, line.enrolled, line.happened_ms, now,
+            ]));
             query.push(" ON CONFLICT DO NOTHING");
-            query.build().persistent(false).execute(c).await.map(drop)
+            query.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
         })?;
     }
     Ok(())
@@ -50,13 +49,9 @@ pub async fn newest(
     for part in accounts.chunks(ROWS) {
         let rows: Vec<(String, bool, i64)> = on!(db, pool : D => {
             let mut query = QueryBuilder::<D>::new("SELECT account, enrolled, MAX(happened_ms) FROM logged_factor WHERE organisation = ");
-            query.push_bind(organisation.as_str()).push(" AND account IN (");
-            let mut list = query.separated(", ");
-            for account in part {
-                list.push_bind(account.as_str());
-            }
-            query.push(") GROUP BY account, enrolled");
-            query.build_query_as().persistent(false).fetch_all(pool).await
+            query.push_bind(organisation.as_str()).push(" AND account ");
+            query.push_one_of(part.iter().map(|account| account.as_str())).push(" GROUP BY account, enrolled");
+            query.build_query_as().persistent(D::ONE_TEXT).fetch_all(pool).await
         })?;
         for (account, enrolled, at) in rows {
             let broken = |error: homeward_types::NameError| StoreError::Inconsistent {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use homeward_store::{Database, StoreError, on, on_tx, transaction};
+use homeward_store::{Database, Engine, PushRows, StoreError, on, on_tx, row, transaction};
 use homeward_types::{MessageId, Timestamp};
 use sqlx::QueryBuilder;
 
@@ -37,16 +37,14 @@ pub(super) async fn insert(
             on_tx!(tx, c : D => {
                 let mut query = QueryBuilder::<D>::new("INSERT INTO dead_letter (queue, reason, since, ");
                 query.push(COLUMNS).push(") ");
-                query.push_values(chunk, |mut row, (message, reason)| {
-                    row.push_bind(queue).push_bind(*reason).push_bind(since)
-                        .push_bind(message.id.uuid()).push_bind(&message.kind).push_bind(message.organisation.as_str())
-                        .push_bind(message.correlation).push_bind(message.causation.map(MessageId::uuid))
-                        .push_bind(&message.idempotency_key).push_bind(&message.sender).push_bind(message.sender_number)
-                        .push_bind(message.entity_version).push_bind(&message.trace.traceparent).push_bind(&message.trace.tracestate)
-                        .push_bind(message.at).push_bind(message.expires_at).push_bind(&message.payload[..]);
-                });
+                query.push_rows(chunk.iter().map(|(message, reason)| row![
+                    queue, *reason, since, message.id.uuid(), &message.kind, message.organisation.as_str(), message.correlation,
+                    message.causation.map(MessageId::uuid), &message.idempotency_key, &message.sender, message.sender_number,
+                    message.entity_version, &message.trace.traceparent, &message.trace.tracestate, message.at, message.expires_at,
+                    &message.payload[..],
+                ]));
                 query.push(" ON CONFLICT (queue, id) DO UPDATE SET reason = excluded.reason, since = excluded.since");
-                query.build().persistent(false).execute(c).await.map(drop)
+                query.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
             })?;
         }
         Ok(())
@@ -73,12 +71,8 @@ pub(super) async fn find(db: &Database, queue: &str, ids: &[MessageId]) -> Resul
     for chunk in ids.chunks(ROWS) {
         let rows: Vec<Stored> = on!(db, pool : D => {
             let mut query = QueryBuilder::<D>::new("SELECT ");
-            query.push(COLUMNS).push(" FROM dead_letter WHERE queue = ").push_bind(queue).push(" AND id IN (");
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(id.uuid());
-            }
-            query.push(")").build_query_as().persistent(false).fetch_all(pool).await
+            query.push(COLUMNS).push(" FROM dead_letter WHERE queue = ").push_bind(queue).push(" AND id ");
+            query.push_one_of(chunk.iter().map(|id| id.uuid())).build_query_as().persistent(D::ONE_TEXT).fetch_all(pool).await
         })?;
         for row in rows {
             let envelope = row.envelope("dead_letter")?;
@@ -94,12 +88,8 @@ pub(super) async fn delete(db: &Database, queue: &str, ids: &[MessageId]) -> Res
         for chunk in ids.chunks(ROWS) {
             on_tx!(tx, c : D => {
                 let mut query = QueryBuilder::<D>::new("DELETE FROM dead_letter WHERE queue = ");
-                query.push_bind(queue).push(" AND id IN (");
-                let mut list = query.separated(", ");
-                for id in chunk {
-                    list.push_bind(id.uuid());
-                }
-                query.push(")").build().persistent(false).execute(c).await.map(drop)
+                query.push_bind(queue).push(" AND id ");
+                query.push_one_of(chunk.iter().map(|id| id.uuid())).build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
             })?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, on, on_tx, only_if};
 use homeward_types::{AccountId, LeaseId, OrganisationId, PlacementVersion, PolicyId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -16,18 +16,20 @@ struct AccountRow {
     due_at: Timestamp,
 }
 
+macro_rules! open {
+    () => {
+        concat!("SELECT account, id, due_at FROM lease WHERE ", only_if!("state <> 'closed'"))
+    };
+}
+
 /// One question about accounts, on the reading side or in a transaction that decides by the answer.
 macro_rules! of_accounts {
-    ($run:ident, $on:expr, $build:ident, $head:literal, $organisation:expr, $accounts:expr) => {
+    ($run:ident, $on:expr, $build:ident, $head:expr, $organisation:expr, $accounts:expr) => {
         $run!($on, c : D => {
             let mut select = QueryBuilder::<D>::new(concat!($head, " AND organisation = "));
-            select.push_bind($organisation.as_str()).push(" AND account IN (");
-            let mut values = select.separated(", ");
-            for account in $accounts {
-                values.push_bind(account.as_str());
-            }
-            select.push(")");
-            select.$build().persistent(false).fetch_all(c).await
+            select.push_bind($organisation.as_str()).push(" AND account ");
+            select.push_one_of($accounts.iter().map(|account| account.as_str()));
+            select.$build().persistent(D::ONE_TEXT).fetch_all(c).await
         })
     };
 }
@@ -44,14 +46,7 @@ pub async fn open_of_accounts(
     if accounts.is_empty() {
         return Ok(HashMap::new());
     }
-    opened(of_accounts!(
-        on_tx,
-        tx,
-        build_query_as,
-        "SELECT account, id, due_at FROM lease WHERE state <> 'closed'",
-        organisation,
-        accounts
-    )?)
+    opened(of_accounts!(on_tx, tx, build_query_as, open!(), organisation, accounts)?)
 }
 
 /// What else is known of these accounts: their open leases, and who of them was released.
@@ -66,14 +61,7 @@ pub async fn open_work(
     if accounts.is_empty() {
         return Ok((HashMap::new(), HashSet::new()));
     }
-    let open = of_accounts!(
-        on,
-        db,
-        build_query_as,
-        "SELECT account, id, due_at FROM lease WHERE state <> 'closed'",
-        organisation,
-        accounts
-    )?;
+    let open = of_accounts!(on, db, build_query_as, open!(), organisation, accounts)?;
     let released: Vec<String> = of_accounts!(
         on,
         db,
@@ -132,13 +120,9 @@ pub async fn past_of_accounts(
             "SELECT account, COUNT(CASE WHEN end_kind = 'released' THEN 1 END) AS releases, \
              MAX(home_version) AS home_version, MAX(out_version) AS out_version, MAX(back_version) AS back_version \
              FROM lease WHERE organisation = ");
-        select.push_bind(organisation.as_str()).push(" AND account IN (");
-        let mut values = select.separated(", ");
-        for account in accounts {
-            values.push_bind(account.as_str());
-        }
-        select.push(") GROUP BY account");
-        select.build_query_as().persistent(false).fetch_all(c).await
+        select.push_bind(organisation.as_str()).push(" AND account ");
+        select.push_one_of(accounts.iter().map(|account| account.as_str())).push(" GROUP BY account");
+        select.build_query_as().persistent(D::ONE_TEXT).fetch_all(c).await
     })?;
     rows.into_iter()
         .map(|row| {

@@ -1,6 +1,6 @@
 //! The table `attempt`: everything that writes it.
 
-use homeward_store::{StoreError, Tx, on_tx};
+use homeward_store::{Engine, PushRows, StoreError, Tx, on_tx, only_if, row};
 use homeward_types::{Email, LeaseId, OrganisationId, PolicyId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -30,19 +30,11 @@ pub async fn insert_attempts(tx: &mut Tx, new: &[(LeaseId, &OrganisationId, &Att
     on_tx!(tx, c : D => {
         let mut insert = QueryBuilder::<D>::new(
             "INSERT INTO attempt (lease_id, number, organisation, kind, state, not_before, not_after, accepted, holder_checked) ");
-        insert.push_values(new, |mut values, (lease, organisation, attempt)| {
-            values
-                .push_bind(lease.uuid())
-                .push_bind(stored(attempt.number))
-                .push_bind(organisation.as_str())
-                .push_bind(attempt.kind.name())
-                .push_bind(attempt.state.name())
-                .push_bind(attempt.not_before)
-                .push_bind(attempt.not_after)
-                .push_bind(false)
-                .push_bind(false);
-        });
-        insert.build().persistent(false).execute(c).await.map(drop)
+        insert.push_rows(new.iter().map(|(lease, organisation, attempt)| row![
+            lease.uuid(), stored(attempt.number), organisation.as_str(), attempt.kind.name(), attempt.state.name(),
+            attempt.not_before, attempt.not_after, false, false,
+        ]));
+        insert.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -62,20 +54,16 @@ pub async fn update_attempts(
         let mut update = QueryBuilder::<D>::new(
             "UPDATE attempt SET state = v.column4, accepted = v.column5, answered_at = COALESCE(v.column6, answered_at), \
              task = COALESCE(v.column7, task), detail = COALESCE(v.column8, detail) FROM (");
-        update.push_values(changed, |mut values, (lease, attempt, before, receipt)| {
+        update.push_rows(changed.iter().map(|(lease, attempt, before, receipt)| {
             let accepted = matches!(attempt.state, AttemptState::Sent { accepted: true, .. } | AttemptState::Taken);
-            values
-                .push_bind(lease.uuid())
-                .push_bind(stored(attempt.number))
-                .push_bind(*before)
-                .push_bind(attempt.state.name())
-                .push_bind(accepted)
-                .push_bind(receipt.map(|receipt| receipt.answered_at))
-                .push_bind(receipt.and_then(|receipt| receipt.task.as_deref()))
-                .push_bind(receipt.and_then(|receipt| receipt.detail.as_deref()));
-        });
+            row![
+                lease.uuid(), stored(attempt.number), *before, attempt.state.name(), accepted,
+                receipt.map(|receipt| receipt.answered_at), receipt.and_then(|receipt| receipt.task.as_deref()),
+                receipt.and_then(|receipt| receipt.detail.as_deref()),
+            ]
+        }));
         update.push(") AS v WHERE attempt.lease_id = v.column1 AND attempt.number = v.column2 AND attempt.state = v.column3");
-        update.build().persistent(false).execute(c).await.map(|done| done.rows_affected())
+        update.build().persistent(D::ONE_TEXT).execute(c).await.map(|done| done.rows_affected())
     })?;
     if usize::try_from(updated) == Ok(changed.len()) {
         Ok(())
@@ -105,14 +93,12 @@ pub async fn claim(
         let mut update = QueryBuilder::<D>::new("UPDATE attempt SET claim_token = ");
         update.push_bind(token).push(", claimed_until = CASE WHEN not_after < ").push_bind(until);
         update.push(" THEN not_after ELSE ").push_bind(until);
-        update.push(" END WHERE (lease_id, number) IN (SELECT lease_id, number FROM attempt \
-            WHERE state = 'ready' AND (claimed_until IS NULL OR claimed_until <= ").push_bind(now);
+        update.push(concat!(" END WHERE (lease_id, number) IN (SELECT lease_id, number FROM attempt \
+            WHERE ", only_if!("state = 'ready'"), " AND (claimed_until IS NULL OR claimed_until <= ")).push_bind(now);
         update.push(") AND (lease_id, number) IN (");
-        update.push_values(wanted, |mut values, (lease, number)| {
-            values.push_bind(lease.uuid()).push_bind(stored(*number));
-        });
+        update.push_rows(wanted.iter().map(|(lease, number)| row![lease.uuid(), stored(*number)]));
         update.push(free);
-        update.build_query_as().persistent(false).fetch_all(c).await
+        update.build_query_as().persistent(D::ONE_TEXT).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(keyed).collect())
 }
@@ -133,11 +119,9 @@ pub async fn give_back(tx: &mut Tx, token: Uuid, given: &[(LeaseId, u32)], not_b
         let mut update = QueryBuilder::<D>::new("UPDATE attempt SET claim_token = NULL, claimed_until = NULL, not_before = ");
         update.push_bind(not_before).push(" WHERE state = 'ready' AND claim_token = ").push_bind(token);
         update.push(" AND (lease_id, number) IN (");
-        update.push_values(given, |mut values, (lease, number)| {
-            values.push_bind(lease.uuid()).push_bind(stored(*number));
-        });
+        update.push_rows(given.iter().map(|(lease, number)| row![lease.uuid(), stored(*number)]));
         update.push(")");
-        update.build().persistent(false).execute(c).await.map(drop)
+        update.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -172,23 +156,21 @@ pub async fn mark_sent(tx: &mut Tx, token: Uuid, now: Timestamp, markings: &[Mar
     let rows: Vec<(Uuid, i32, Timestamp)> = on_tx!(tx, c : D => {
         let mut update = QueryBuilder::<D>::new("UPDATE attempt SET state = 'sent', sent_at = ");
         update.push_bind(now).push(", address = v.column3, destination = v.column4 FROM (");
-        update.push_values(markings, |mut values, marking| {
-            values
-                .push_bind(marking.lease.uuid())
-                .push_bind(stored(marking.number))
-                .push_bind(marking.address.as_str())
-                .push_bind(marking.destination.as_str());
-        });
-        update.push(") AS v WHERE attempt.lease_id = v.column1 AND attempt.number = v.column2 \
-            AND attempt.state = 'ready' AND attempt.claim_token = ").push_bind(token);
+        update.push_rows(markings.iter().map(|marking| row![
+            marking.lease.uuid(), stored(marking.number), marking.address.as_str(), marking.destination.as_str(),
+        ]));
+        update.push(concat!(") AS v WHERE attempt.lease_id = v.column1 AND attempt.number = v.column2 \
+            AND ", only_if!("attempt.state = 'ready'"), " AND attempt.claim_token = ")).push_bind(token);
         update.push(" AND attempt.claimed_until > ").push_bind(now);
         update.push(" AND (attempt.kind = 'return' OR (attempt.claimed_until <= attempt.not_after AND attempt.not_after > ").push_bind(now);
-        update.push(")) AND EXISTS (SELECT 1 FROM lease WHERE lease.id = attempt.lease_id AND ( \
+        // As `only_if!` has it.
+        update.push(")) AND EXISTS (SELECT 1 FROM lease WHERE lease.id = attempt.lease_id AND CASE WHEN \
             (attempt.kind = 'lend' AND lease.state = 'opening' AND lease.recovery_policy = v.column4 AND lease.lends_until > ");
         update.push_bind(now);
-        update.push(") OR (attempt.kind = 'return' AND lease.state = 'closing' AND lease.home = v.column4))) \
+        update.push(") OR (attempt.kind = 'return' AND lease.state = 'closing' AND lease.home = v.column4) \
+            THEN TRUE ELSE FALSE END) \
             RETURNING attempt.lease_id, attempt.number, attempt.claimed_until");
-        update.build_query_as().persistent(false).fetch_all(c).await
+        update.build_query_as().persistent(D::ONE_TEXT).fetch_all(c).await
     })?;
     Ok(rows
         .into_iter()
@@ -210,11 +192,9 @@ pub async fn set_holder_checked(tx: &mut Tx, checked: &[(LeaseId, u32)]) -> Resu
     on_tx!(tx, c : D => {
         let mut update = QueryBuilder::<D>::new("UPDATE attempt SET holder_checked = ");
         update.push_bind(true).push(" WHERE (lease_id, number) IN (");
-        update.push_values(checked, |mut values, (lease, number)| {
-            values.push_bind(lease.uuid()).push_bind(stored(*number));
-        });
+        update.push_rows(checked.iter().map(|(lease, number)| row![lease.uuid(), stored(*number)]));
         update.push(")");
-        update.build().persistent(false).execute(c).await.map(drop)
+        update.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }

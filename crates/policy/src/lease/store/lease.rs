@@ -1,6 +1,7 @@
 //! The table `lease`: everything that writes it.
 
-use homeward_store::{StoreError, Tx, on_tx, one_row};
+use homeward_store::rows::{Columns, Values};
+use homeward_store::{Engine, PushRows, StoreError, Tx, on_tx, one_row, row};
 use homeward_types::{LeaseId, OrganisationId, PersonId, Timestamp};
 use sqlx::QueryBuilder;
 use sqlx::types::Json;
@@ -10,7 +11,7 @@ use super::row::{Kept, LeaseRow, factor_name, stored};
 use super::terms::StoredTerms;
 use crate::lease::{Lease, State};
 
-/// What a decision can change, in the order of [`bind_changing`].
+/// What a decision can change, in the order of [`changing`].
 const CHANGING: [&str; 34] = [
     "version",
     "state",
@@ -48,48 +49,46 @@ const CHANGING: [&str; 34] = [
     "refusal",
 ];
 
-/// Binds the values of [`CHANGING`].
-macro_rules! bind_changing {
-    ($values:ident, $lease:expr) => {{
-        let lease: &Lease = $lease;
-        let (ended_at, end_kind, end_policy, refusal) = ending(&lease.state);
-        let (sight, out, run) = (&lease.sight, lease.sight.out.as_ref(), lease.sight.run.as_ref());
-        $values
-            .push_bind(lease.version)
-            .push_bind(lease.state.name())
-            .push_bind(lease.home.as_str())
-            .push_bind(lease.due_at)
-            .push_bind(lease.lends_until())
-            .push_bind(sight.newest_begun_at)
-            .push_bind(out.map(|out| out.first_at))
-            .push_bind(out.map(|out| out.last_at))
-            .push_bind(out.and_then(|out| out.version).map(|version| version.0))
-            .push_bind(out.map(|out| out.policy.as_str()))
-            .push_bind(run.map(|run| run.policy.as_str()))
-            .push_bind(run.and_then(|run| run.version).map(|version| version.0))
-            .push_bind(run.map(|run| run.first_begun_at))
-            .push_bind(sight.back_at)
-            .push_bind(sight.back_version.map(|version| version.0))
-            .push_bind(sight.missed.search_at)
-            .push_bind(sight.missed.itself_at)
-            .push_bind(lease.return_reason.as_deref())
-            .push_bind(lease.returning_at)
-            .push_bind(lease.return_at)
-            .push_bind(stored(lease.failed_returns))
-            .push_bind(stored(lease.attempts))
-            .push_bind(lease.was_unknown)
-            .push_bind(lease.released)
-            .push_bind(lease.overdue)
-            .push_bind(lease.contained)
-            .push_bind(lease.overdue_told)
-            .push_bind(stored(lease.reads))
-            .push_bind(lease.next_read_at)
-            .push_bind(lease.tick_at)
-            .push_bind(ended_at)
-            .push_bind(end_kind)
-            .push_bind(end_policy)
-            .push_bind(refusal)
-    }};
+/// The values of [`CHANGING`].
+fn changing(lease: &Lease) -> impl Columns<'_> + Values<'_> {
+    let (ended_at, end_kind, end_policy, refusal) = ending(&lease.state);
+    let (sight, out, run) = (&lease.sight, lease.sight.out.as_ref(), lease.sight.run.as_ref());
+    row![
+        lease.version,
+        lease.state.name(),
+        lease.home.as_str(),
+        lease.due_at,
+        lease.lends_until(),
+        sight.newest_begun_at,
+        out.map(|out| out.first_at),
+        out.map(|out| out.last_at),
+        out.and_then(|out| out.version).map(|version| version.0),
+        out.map(|out| out.policy.as_str()),
+        run.map(|run| run.policy.as_str()),
+        run.and_then(|run| run.version).map(|version| version.0),
+        run.map(|run| run.first_begun_at),
+        sight.back_at,
+        sight.back_version.map(|version| version.0),
+        sight.missed.search_at,
+        sight.missed.itself_at,
+        lease.return_reason.as_deref(),
+        lease.returning_at,
+        lease.return_at,
+        stored(lease.failed_returns),
+        stored(lease.attempts),
+        lease.was_unknown,
+        lease.released,
+        lease.overdue,
+        lease.contained,
+        lease.overdue_told,
+        stored(lease.reads),
+        lease.next_read_at,
+        lease.tick_at,
+        ended_at,
+        end_kind,
+        end_policy,
+        refusal,
+    ]
 }
 
 type EndColumns<'a> = (Option<Timestamp>, Option<&'static str>, Option<&'a str>, Option<&'static str>);
@@ -125,24 +124,16 @@ pub async fn insert(tx: &mut Tx, new: &[&Kept]) -> Result<(), StoreError> {
     );
     let inserted = on_tx!(tx, c : D => {
         let mut insert = QueryBuilder::<D>::new(head);
-        insert.push_values(new.iter().copied(), |mut values, kept| {
+        insert.push_rows(new.iter().copied().map(|kept| {
             let lease = &kept.lease;
-            values
-                .push_bind(lease.id.uuid())
-                .push_bind(lease.organisation.as_str())
-                .push_bind(lease.account.as_str())
-                .push_bind(lease.origin.name())
-                .push_bind(lease.home_version.map(|version| version.0))
-                .push_bind(lease.recovery_policy.as_str())
-                .push_bind(factor_name(lease.factor_at_lend))
-                .push_bind(lease.opened_at)
-                .push_bind(Json(StoredTerms::from(lease.terms)))
-                .push_bind(kept.trace.traceparent.as_str())
-                .push_bind(kept.trace.tracestate.as_str())
-                .push_bind(kept.opened_message.map(homeward_types::Id::uuid));
-            bind_changing!(values, lease);
-        });
-        insert.build().persistent(false).execute(c).await.map(|done| done.rows_affected())
+            row![
+                lease.id.uuid(), lease.organisation.as_str(), lease.account.as_str(), lease.origin.name(),
+                lease.home_version.map(|version| version.0), lease.recovery_policy.as_str(), factor_name(lease.factor_at_lend),
+                lease.opened_at, Json(StoredTerms::from(lease.terms)), kept.trace.traceparent.as_str(),
+                kept.trace.tracestate.as_str(), kept.opened_message.map(homeward_types::Id::uuid); changing(lease)
+            ]
+        }));
+        insert.build().persistent(D::ONE_TEXT).execute(c).await.map(|done| done.rows_affected())
     })?;
     all_rows(inserted, new.len(), "new leases")
 }
@@ -159,12 +150,9 @@ pub async fn update(tx: &mut Tx, changed: &[(&Lease, i64)]) -> Result<(), StoreE
     let head = format!("UPDATE lease SET {} FROM (", set.join(", "));
     let updated = on_tx!(tx, c : D => {
         let mut update = QueryBuilder::<D>::new(head);
-        update.push_values(changed, |mut values, (lease, before)| {
-            values.push_bind(lease.id.uuid()).push_bind(*before);
-            bind_changing!(values, lease);
-        });
+        update.push_rows(changed.iter().map(|(lease, before)| row![lease.id.uuid(), *before; changing(lease)]));
         update.push(") AS v WHERE lease.id = v.column1 AND lease.version = v.column2");
-        update.build().persistent(false).execute(c).await.map(|done| done.rows_affected())
+        update.build().persistent(D::ONE_TEXT).execute(c).await.map(|done| done.rows_affected())
     })?;
     all_rows(updated, changed.len(), "leases as they were decided on")
 }
@@ -222,13 +210,9 @@ async fn set_next_read(tx: &mut Tx, leases: &[LeaseId], until: Timestamp, head: 
         if with_tick {
             update.push(" THEN tick_at ELSE ").push_bind(until).push(" END, next_read_at = ").push_bind(until);
         }
-        update.push(" WHERE id IN (");
-        let mut ids = update.separated(", ");
-        for lease in leases {
-            ids.push_bind(lease.uuid());
-        }
-        update.push(")");
-        update.build().persistent(false).execute(c).await.map(drop)
+        update.push(" WHERE id ");
+        update.push_one_of(leases.iter().map(|lease| lease.uuid()));
+        update.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }

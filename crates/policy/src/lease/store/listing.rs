@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use homeward_store::{Database, StoreError, on};
+use homeward_store::{Database, Engine, PushRows, StoreError, on};
 use homeward_types::{LeaseId, OrganisationId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -37,13 +37,9 @@ pub async fn all_kept(db: &Database, ids: &[LeaseId]) -> Result<Vec<Kept>, Store
         return Ok(Vec::new());
     }
     let rows: Vec<LeaseRow> = on!(db, pool : D => {
-        let mut select = QueryBuilder::<D>::new("SELECT * FROM lease WHERE id IN (");
-        let mut values = select.separated(", ");
-        for id in ids {
-            values.push_bind(id.uuid());
-        }
-        select.push(")");
-        select.build_query_as().persistent(false).fetch_all(pool).await
+        let mut select = QueryBuilder::<D>::new("SELECT * FROM lease WHERE id ");
+        select.push_one_of(ids.iter().map(|id| id.uuid()));
+        select.build_query_as().persistent(D::ONE_TEXT).fetch_all(pool).await
     })?;
     rows.into_iter().map(Kept::try_from).collect()
 }
@@ -158,13 +154,9 @@ pub async fn known(db: &Database, ids: &[LeaseId]) -> Result<HashSet<LeaseId>, S
         return Ok(HashSet::new());
     }
     let known: Vec<Uuid> = on!(db, pool : D => {
-        let mut select = QueryBuilder::<D>::new("SELECT id FROM lease WHERE id IN (");
-        let mut values = select.separated(", ");
-        for id in ids {
-            values.push_bind(id.uuid());
-        }
-        select.push(")");
-        select.build_query_scalar().persistent(false).fetch_all(pool).await
+        let mut select = QueryBuilder::<D>::new("SELECT id FROM lease WHERE id ");
+        select.push_one_of(ids.iter().map(|id| id.uuid()));
+        select.build_query_scalar().persistent(D::ONE_TEXT).fetch_all(pool).await
     })?;
     Ok(known.into_iter().map(LeaseId::from_uuid).collect())
 }

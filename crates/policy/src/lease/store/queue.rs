@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use homeward_store::{Database, StoreError, Tx, on, on_tx};
+use homeward_store::{Database, Engine, PushRows, StoreError, Tx, on, on_tx};
 use homeward_types::{AccountId, LeaseId, OrganisationId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -21,15 +21,11 @@ pub async fn locked(tx: &mut Tx, ids: &[LeaseId]) -> Result<HashMap<LeaseId, Kep
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let tail = homeward_store::dialect!(tx, pg: ") ORDER BY id FOR UPDATE", lite: ") ORDER BY id");
+    let tail = homeward_store::dialect!(tx, pg: " ORDER BY id FOR UPDATE", lite: " ORDER BY id");
     let rows: Vec<LeaseRow> = on_tx!(tx, c : D => {
-        let mut select = QueryBuilder::<D>::new("SELECT * FROM lease WHERE id IN (");
-        let mut values = select.separated(", ");
-        for id in ids {
-            values.push_bind(id.uuid());
-        }
-        select.push(tail);
-        select.build_query_as().persistent(false).fetch_all(c).await
+        let mut select = QueryBuilder::<D>::new("SELECT * FROM lease WHERE id ");
+        select.push_one_of(ids.iter().map(|id| id.uuid())).push(tail);
+        select.build_query_as().persistent(D::ONE_TEXT).fetch_all(c).await
     })?;
     rows.into_iter().map(|row| Kept::try_from(row).map(|kept| (kept.lease.id, kept))).collect()
 }
@@ -46,13 +42,9 @@ pub async fn live_attempts(tx: &mut Tx, ids: &[LeaseId]) -> Result<HashMap<Lease
     let rows: Vec<AttemptRow> = on_tx!(tx, c : D => {
         let mut select = QueryBuilder::<D>::new(
             "SELECT lease_id, number, kind, state, not_before, not_after, claimed_until, accepted FROM attempt \
-             WHERE (state IN ('ready', 'sent') OR (state = 'unknown' AND kind = 'lend')) AND lease_id IN (");
-        let mut values = select.separated(", ");
-        for id in ids {
-            values.push_bind(id.uuid());
-        }
-        select.push(") ORDER BY lease_id, number");
-        select.build_query_as().persistent(false).fetch_all(c).await
+             WHERE (state IN ('ready', 'sent') OR (state = 'unknown' AND kind = 'lend')) AND lease_id ");
+             select.push_one_of(ids.iter().map(|id| id.uuid())).push(" ORDER BY lease_id, number");
+        select.build_query_as().persistent(D::ONE_TEXT).fetch_all(c).await
     })?;
     for row in rows {
         let lease = LeaseId::from_uuid(row.lease_id);
@@ -131,13 +123,9 @@ pub async fn hold(tx: &mut Tx, ids: &[LeaseId]) -> Result<(), StoreError> {
         return Ok(());
     }
     on_tx!(tx, c : D => {
-        let mut select = QueryBuilder::<D>::new("SELECT id FROM lease WHERE id IN (");
-        let mut values = select.separated(", ");
-        for id in ids {
-            values.push_bind(id.uuid());
-        }
-        select.push(") ORDER BY id FOR UPDATE");
-        select.build().persistent(false).execute(c).await.map(drop)
+        let mut select = QueryBuilder::<D>::new("SELECT id FROM lease WHERE id ");
+        select.push_one_of(ids.iter().map(|id| id.uuid())).push(" ORDER BY id FOR UPDATE");
+        select.build().persistent(D::ONE_TEXT).execute(c).await.map(drop)
     })?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use homeward_store::{Database, StoreError, on};
+use homeward_store::{Database, Engine, PushRows, StoreError, on};
 use homeward_types::{Email, LeaseId, NameError, PolicyId, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -64,13 +64,9 @@ pub async fn all_sent(db: &Database, ids: &[LeaseId]) -> Result<HashMap<LeaseId,
             "SELECT lease_id, number, kind, address, destination, task, state, may_land, taken_until, holder_checked FROM ( \
              SELECT attempt.*, MAX(CASE WHEN state IN ('sent', 'unknown') THEN 1 ELSE 0 END) OVER same AS may_land, \
              MAX(CASE WHEN state = 'taken' AND kind = 'lend' THEN claimed_until END) OVER same AS taken_until, \
-             MAX(number) OVER same AS newest FROM attempt WHERE address IS NOT NULL AND destination IS NOT NULL AND lease_id IN (");
-        let mut values = select.separated(", ");
-        for id in ids {
-            values.push_bind(id.uuid());
-        }
-        select.push(") WINDOW same AS (PARTITION BY lease_id, address, destination)) sent WHERE number = newest ORDER BY number");
-        select.build_query_as().persistent(false).fetch_all(pool).await
+             MAX(number) OVER same AS newest FROM attempt WHERE address IS NOT NULL AND destination IS NOT NULL AND lease_id ");
+             select.push_one_of(ids.iter().map(|id| id.uuid())).push(" WINDOW same AS (PARTITION BY lease_id, address, destination)) sent WHERE number = newest ORDER BY number");
+        select.build_query_as().persistent(D::ONE_TEXT).fetch_all(pool).await
     })?;
     let mut all: HashMap<LeaseId, Vec<Sent>> = HashMap::new();
     for row in rows {

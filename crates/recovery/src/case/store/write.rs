@@ -1,6 +1,6 @@
 //! Writing cases: opened, ended, repudiated, and what persons said.
 
-use homeward_store::{StoreError, Tx, on_tx};
+use homeward_store::{PushRows, StoreError, Tx, on_tx, only_if, row};
 use homeward_types::{Factor, RecoveryId, Tier, Timestamp};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -19,24 +19,23 @@ pub async fn insert(tx: &mut Tx, rows: &[(Uuid, &Data, &Opening)]) -> Result<(),
             let mut query = QueryBuilder::<D>::new(
                 "INSERT INTO recovery (id, organisation, account, requester, idempotency_key, prefilled_from, requested_at, tier, \
                  diagnosis, home, factor, recent_requests, repudiated_before, diagnosis_hash, not_me_hash, is_open) ");
-            query.push_values(chunk, |mut row, (id, data, opening)| {
+            query.push_rows(chunk.iter().map(|(id, data, opening)| {
                 let found = &opening.found;
-                row.push_bind(*id).push_bind(data.organisation.as_str()).push_bind(data.account.as_str())
-                    .push_bind(data.requester.as_str()).push_bind(opening.idempotency_key.as_deref())
-                    .push_bind(opening.prefilled_from.map(RecoveryId::uuid)).push_bind(opening.requested_at)
-                    .push_bind(tier_name(data.terms.tier)).push_bind(&found.code).push_bind(found.home.as_str())
-                    .push_bind(factor_name(found.factor)).push_bind(i64::from(found.recent_requests))
-                    .push_bind(found.repudiated_before).push_bind(&found.diagnosis_hash)
-                    .push_bind(opening.not_me_hash.as_slice()).push_bind(true);
-            });
+                row![
+                    *id, data.organisation.as_str(), data.account.as_str(), data.requester.as_str(),
+                    opening.idempotency_key.as_deref(), opening.prefilled_from.map(RecoveryId::uuid), opening.requested_at,
+                    tier_name(data.terms.tier), &found.code, found.home.as_str(), factor_name(found.factor),
+                    i64::from(found.recent_requests), found.repudiated_before, &found.diagnosis_hash,
+                    opening.not_me_hash.as_slice(), true,
+                ]
+            }));
             query.build().execute(c).await.map(drop)
         })?;
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("INSERT INTO recovery_personal (recovery, email, name, reason) ");
-            query.push_values(chunk, |mut row, (id, _, opening)| {
-                row.push_bind(*id).push_bind(opening.email.as_ref().map(homeward_types::Email::as_str))
-                    .push_bind(&opening.name).push_bind(&opening.reason);
-            });
+            query.push_rows(chunk.iter().map(|(id, _, opening)| row![
+                *id, opening.email.as_ref().map(homeward_types::Email::as_str), &opening.name, &opening.reason,
+            ]));
             query.build().execute(c).await.map(drop)
         })?;
     }
@@ -77,10 +76,8 @@ pub async fn close(tx: &mut Tx, rows: &[Closing]) -> Result<(), StoreError> {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new(
                 "UPDATE recovery SET is_open = FALSE, closed_at = v.column2, outcome = v.column3, outcome_sentence = v.column4 FROM (");
-            query.push_values(chunk, |mut row, closing| {
-                row.push_bind(closing.id).push_bind(closing.at).push_bind(closing.outcome).push_bind(&closing.sentence);
-            });
-            query.push(") AS v WHERE recovery.id = v.column1 AND recovery.is_open");
+            query.push_rows(chunk.iter().map(|closing| row![closing.id, closing.at, closing.outcome, &closing.sentence]));
+            query.push(concat!(") AS v WHERE recovery.id = v.column1 AND ", only_if!("recovery.is_open")));
             query.build().execute(c).await.map(drop)
         })?;
     }
@@ -94,12 +91,8 @@ pub async fn repudiate(tx: &mut Tx, ids: &[Uuid], at: Timestamp) -> Result<(), S
     }
     on_tx!(tx, c : D => {
         let mut query = QueryBuilder::<D>::new("UPDATE recovery SET repudiated_at = ");
-        query.push_bind(at).push(" WHERE repudiated_at IS NULL AND id IN (");
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(*id);
-        }
-        query.push(")").build().execute(c).await.map(drop)
+        query.push_bind(at).push(" WHERE repudiated_at IS NULL AND id ");
+        query.push_one_of(ids.iter().copied()).build().execute(c).await.map(drop)
     })?;
     Ok(())
 }
@@ -122,9 +115,7 @@ pub async fn add_texts(tx: &mut Tx, rows: &[Text]) -> Result<(), StoreError> {
     for chunk in rows.chunks(ROWS) {
         on_tx!(tx, c : D => {
             let mut query = QueryBuilder::<D>::new("INSERT INTO recovery_text (recovery, subject, text, said_at) ");
-            query.push_values(chunk, |mut row, text| {
-                row.push_bind(text.recovery).push_bind(&text.subject).push_bind(&text.text).push_bind(text.said_at);
-            });
+            query.push_rows(chunk.iter().map(|text| row![text.recovery, &text.subject, &text.text, text.said_at]));
             query.push(" ON CONFLICT (recovery, subject) DO UPDATE SET text = excluded.text, said_at = excluded.said_at");
             query.build().execute(c).await.map(drop)
         })?;
