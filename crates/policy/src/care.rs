@@ -64,16 +64,20 @@ impl Care {
         Self { ledger, sites }
     }
 
-    /// Removes the account's old factor, only while it is seen out. `None` if the provider does not answer, or if it is too early
-    /// to tell whether what a person said at `confirmed_at` is so: ask again.
+    /// Removes the account's old factor, only while it is seen out. `kept` is its lease, if it has one. `None` if the provider does
+    /// not answer, or if it is too early to tell whether what a person said at `confirmed_at` is so: ask again.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn reset(&self, subject: &Subject, confirmed_at: Option<Timestamp>) -> Result<Option<Reset>, StoreError> {
+    pub async fn reset(
+        &self,
+        subject: &Subject,
+        kept: Option<&Kept>,
+        confirmed_at: Option<Timestamp>,
+    ) -> Result<Option<Reset>, StoreError> {
         let Some(site) = self.sites.get(&subject.organisation) else { return Ok(None) };
-        let kept = leases::kept(self.ledger.db(), subject.lease).await?;
-        let out = kept.as_ref().is_some_and(|kept| kept.lease.state == State::Active && kept.lease.account == subject.account);
-        let (Some(kept), true) = (kept, out) else { return Ok(Some(Reset::NotOut)) };
+        let out = |kept: &&Kept| kept.lease.state == State::Active && kept.lease.account == subject.account;
+        let Some(kept) = kept.filter(out) else { return Ok(Some(Reset::NotOut)) };
         let holder = Holder { account: subject.account.clone(), email: None };
         let read = site.provider().read_factors(std::slice::from_ref(&holder), Priority::Evidence).await;
         let Ok(readings) = read else { return Ok(None) };
@@ -92,7 +96,7 @@ impl Care {
         let email = reading.and_then(|reading| reading.record).and_then(|record| record.email);
         let email = match email {
             Some(email) => email,
-            None => match self.address(&kept).await? {
+            None => match self.address(kept).await? {
                 Some(email) => email,
                 None => return Ok(None),
             },
@@ -144,13 +148,11 @@ impl Care {
         }
     }
 
-    /// Revokes the tokens that were made in the window, and says what cannot be ended. `None` if the provider does not answer.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn clean(&self, subject: &Subject) -> Result<Option<Cleaned>, StoreError> {
-        let Some(site) = self.sites.get(&subject.organisation) else { return Ok(None) };
-        let Some(kept) = leases::kept(self.ledger.db(), subject.lease).await? else { return Ok(Some(Cleaned::default())) };
+    /// Revokes the tokens that were made in the window of `kept`, and says what cannot be ended. `None` if the provider does not
+    /// answer.
+    pub async fn clean(&self, subject: &Subject, kept: Option<&Kept>) -> Option<Cleaned> {
+        let site = self.sites.get(&subject.organisation)?;
+        let Some(kept) = kept else { return Some(Cleaned::default()) };
         let capabilities = site.provider().capabilities();
         let mut cleaned = Cleaned::default();
         if !capabilities.sessions {
@@ -162,18 +164,18 @@ impl Care {
             cleaned.cannot.push(
                 "programs' tokens that were made in the window stay valid: the provider has no call that lists them".into(),
             );
-            return Ok(Some(cleaned));
+            return Some(cleaned);
         }
         let listed = boundary!("provider", "clean", site.provider().list_tokens(&subject.account, Priority::Evidence).await);
         let tokens = match listed {
             Ok(tokens) => tokens,
             Err(error) if is_final(&error) => {
                 cleaned.cannot.push(format!("tokens that were made in the window could not be listed: {error}"));
-                return Ok(Some(cleaned));
+                return Some(cleaned);
             }
-            Err(_) => return Ok(None),
+            Err(_) => return None,
         };
-        let window = window(&kept);
+        let window = window(kept);
         for token in tokens.iter().filter(|token| made_in(token, window)) {
             match boundary!(
                 "provider",
@@ -182,10 +184,10 @@ impl Care {
             ) {
                 Ok(()) => cleaned.revoked.push(format!("token {:?}", token.label)),
                 Err(error) if is_final(&error) => cleaned.cannot.push(format!("token {:?}: {error}", token.label)),
-                Err(_) => return Ok(None),
+                Err(_) => return None,
             }
         }
-        Ok(Some(cleaned))
+        Some(cleaned)
     }
 
     /// Disables the account, or enables it again. Where a disabled account cannot be moved, it is returned first.

@@ -1,5 +1,6 @@
 //! Care commands from the wire, and their answers to it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -8,12 +9,13 @@ use homeward_proto::policy::v1;
 use homeward_proto::wire::moment_optional;
 use homeward_store::audit::{self, Entry};
 use homeward_store::{StoreError, transaction};
-use homeward_types::{IncidentId, Timestamp};
+use homeward_types::{IncidentId, LeaseId, Timestamp};
 use serde_json::json;
 
 use super::{Poison, subject};
 use crate::care::{Care, Cleaned, Contained, Reset};
 use crate::incident::Incident;
+use crate::lease::store::{self as leases, Kept};
 use crate::lease::{Event, Subject};
 use crate::ledger::{Happened, Ledger};
 
@@ -85,17 +87,17 @@ impl CareHandler {
     }
 
     /// `None` if the provider did not answer: the saga asks again.
-    async fn carry_out(&self, order: Order) -> Result<Option<Done>, StoreError> {
+    async fn carry_out(&self, order: Order, kept: Option<&Kept>) -> Result<Option<Done>, StoreError> {
         let now = self.ledger.now();
         Ok(match &order.command {
-            Command::Reset { confirmed_at } => match self.care.reset(&order.subject, *confirmed_at).await? {
+            Command::Reset { confirmed_at } => match self.care.reset(&order.subject, kept, *confirmed_at).await? {
                 Some(reset) => {
                     let incident = self.contradiction(&order.subject, *confirmed_at, &reset);
                     Some(Done { incident, ..reset_done(&order, reset, now) })
                 }
                 None => None,
             },
-            Command::Clean => self.care.clean(&order.subject).await?.map(|cleaned| clean_done(&order, cleaned, now)),
+            Command::Clean => self.care.clean(&order.subject, kept).await.map(|cleaned| clean_done(&order, cleaned, now)),
             Command::Contain { contain, reason } => {
                 let contained = self.care.contain(&order.subject, *contain, reason).await?;
                 Some(contain_done(&order, *contain, &contained, now))
@@ -109,8 +111,15 @@ impl Handler for CareHandler {
     async fn handle(&self, batch: Vec<Received>) -> Result<Vec<Verdict>, HandleError> {
         self.ledger.hear(&batch);
         let (orders, verdicts) = super::sort(&batch, |received| self.decode(received));
+        let ids: Vec<LeaseId> = orders.iter().map(|order| order.subject.lease).collect();
+        let kept = leases::all_kept(self.ledger.db(), &ids).await?;
+        let kept: HashMap<LeaseId, Kept> = kept.into_iter().map(|kept| (kept.lease.id, kept)).collect();
+        let carry_out = |order: Order| {
+            let kept = kept.get(&order.subject.lease);
+            self.carry_out(order, kept)
+        };
         let carried: Vec<Result<Option<Done>, StoreError>> =
-            futures_util::stream::iter(orders).map(|order| self.carry_out(order)).buffer_unordered(AT_ONCE).collect().await;
+            futures_util::stream::iter(orders).map(carry_out).buffer_unordered(AT_ONCE).collect().await;
         let mut done = Vec::new();
         for carried in carried {
             done.extend(carried?);
