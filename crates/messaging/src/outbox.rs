@@ -197,7 +197,8 @@ impl Outbox {
     pub async fn confirmed(&self, ids: &[MessageId]) -> Result<HashSet<MessageId>, StoreError> {
         // Memory first: a row that is deleted in between is then simply absent.
         let in_memory = self.0.confirmed.among(ids);
-        let present = store::present(&self.0.db, ids).await?;
+        let unknown: Vec<MessageId> = ids.iter().filter(|id| !in_memory.contains(id)).copied().collect();
+        let present = store::present(&self.0.db, &unknown).await?;
         Ok(ids.iter().filter(|id| in_memory.contains(id) || !present.contains(id)).copied().collect())
     }
 

@@ -251,15 +251,7 @@ impl Ledger {
         for kind in changes.incidents {
             self.0.meters.incident(kind);
         }
-        for lease in &changes.changed {
-            let Some(bells) = self.0.belfry.of(&lease.organisation) else { continue };
-            bells.lend.notify_one();
-            bells.returns.notify_one();
-            bells.read.notify_one();
-        }
-        if !changes.changed.is_empty() {
-            self.0.belfry.tick.notify_one();
-        }
+        self.0.belfry.changed(&changes.changed, self.now());
         changes.outcomes
     }
 }

@@ -80,7 +80,7 @@ pub async fn notice(ledger: &Ledger, who: &str, how: &str) -> Result<(), StoreEr
     })?;
     ledger.committed(changes);
     for bells in ledger.organisations().keys().filter_map(|id| ledger.belfry().of(id)) {
-        bells.read.notify_one();
+        bells.read.ring();
     }
     Ok(())
 }

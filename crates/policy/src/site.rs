@@ -217,10 +217,10 @@ impl Site {
             Ok(woken)
         })?;
         tracing::info!(organisation = %self.id(), woken, "waiting returns and reads are due now");
-        self.ledger.belfry().tick.notify_one();
+        self.ledger.belfry().tick.ring();
         if let Some(bells) = self.ledger.belfry().of(self.id()) {
-            bells.read.notify_one();
-            bells.returns.notify_one();
+            bells.read.ring();
+            bells.returns.ring();
         }
         Ok(())
     }

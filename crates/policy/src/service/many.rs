@@ -98,7 +98,7 @@ impl PolicyRpc {
         };
         self.announce(caller, &id, "drain", format!("{why} ({what})")).await?;
         if let (false, Some(bells)) = (request.drain, self.ledger.belfry().of(&id)) {
-            bells.lend.notify_one();
+            bells.lend.ring();
         }
         Ok(v1::SetDrainResponse { draining: request.drain || matches!(step, Step::First) })
     }

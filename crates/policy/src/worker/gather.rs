@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::landed;
+use crate::bells::Bell;
+
+/// How long a small batch is left alone once it was looked at: a ring for each of a hundred leases is no reason to count them a
+/// hundred times.
+const LULL: Duration = Duration::from_millis(50);
 
 /// How long a small batch waits when nothing else is under way: what arrives together sets off together.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -34,7 +38,8 @@ impl Gathering {
     }
 
     /// Waits for company: more to do, another batch that is done, or long enough. False if the shutdown came meanwhile.
-    pub(super) async fn wait(&self, others: &mut JoinSet<()>, bell: &Notify, shutdown: &CancellationToken) -> bool {
+    pub(super) async fn wait(&self, others: &mut JoinSet<()>, bell: &Bell, shutdown: &CancellationToken) -> bool {
+        let lull = Instant::now() + LULL;
         let until = self.since.unwrap_or_else(Instant::now) + patience(others);
         tokio::select! {
             biased;
@@ -43,7 +48,7 @@ impl Gathering {
                 landed(done);
                 true
             }
-            () = bell.notified() => true,
+            () = async { bell.rung().await; tokio::time::sleep_until(lull.min(until)).await } => true,
             () = tokio::time::sleep_until(until) => true,
         }
     }
@@ -78,20 +83,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_ends_with_a_ring_a_landing_its_time_or_the_shutdown() {
-        let (bell, shutdown) = (Notify::new(), CancellationToken::new());
+        let (bell, shutdown) = (Bell::default(), CancellationToken::new());
         let mut others = JoinSet::new();
         let mut gathering = Gathering::default();
         gathering.goes(1, FULL, &others);
         let begun = Instant::now();
         assert!(gathering.wait(&mut others, &bell, &shutdown).await);
         assert_eq!(begun.elapsed(), TOGETHER);
-        bell.notify_one();
+        bell.ring();
         others.spawn(std::future::pending());
         let begun = Instant::now();
         assert!(gathering.wait(&mut others, &bell, &shutdown).await);
+        assert_eq!(begun.elapsed(), LULL, "many rings are one look");
         others.spawn(async {});
         assert!(gathering.wait(&mut others, &bell, &shutdown).await);
-        assert_eq!((begun.elapsed(), others.len()), (Duration::ZERO, 1));
+        assert_eq!((begun.elapsed(), others.len()), (LULL, 1));
         shutdown.cancel();
         assert!(!gathering.wait(&mut others, &bell, &shutdown).await);
     }

@@ -7,7 +7,6 @@ use homeward_types::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{BATCH, rest};
-use crate::bells::wait;
 use crate::lease::Event;
 use crate::lease::store as leases;
 use crate::ledger::{Happened, Ledger};
@@ -36,7 +35,7 @@ pub async fn keep_time(ledger: Ledger, sites: Arc<Sites>, shutdown: Cancellation
                 }
             }
         }
-        if !wait(&ledger.belfry().tick, next, ledger.clock(), &shutdown).await {
+        if !ledger.belfry().tick.wait(next, ledger.clock(), &shutdown).await {
             return;
         }
     }

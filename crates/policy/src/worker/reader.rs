@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use super::answers::{self, Written};
 use super::gather::Gathering;
 use super::{BATCH, FLIGHTS, FULL, LANDING, holders, judge, land, rest};
-use crate::bells::wait;
 use crate::lease::store::{self as leases, Kept, Sent};
 use crate::lease::{Event, Lease, LookKind, Place, Reading, State};
 use crate::ledger::{Happened, Outcome};
@@ -39,7 +38,7 @@ pub async fn read_accounts(site: Arc<Site>, shutdown: CancellationToken) {
             Ok(0) => {
                 drop(permit);
                 let next = leases::next_read(site.ledger().db(), site.id()).await.ok().flatten();
-                wait(&bells.read, next, site.ledger().clock(), &shutdown).await
+                bells.read.wait(next, site.ledger().clock(), &shutdown).await
             }
             Ok(due) if !gathering.goes(due, FULL, &flights) => {
                 drop(permit);

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::gather::Gathering;
 use super::{FLIGHTS, LANDING, land, rest};
-use crate::bells::wait;
+use crate::bells::{Bell, Bells};
 use crate::lease::store::{self as leases, Candidate};
 use crate::lease::{Kind, earlier};
 use crate::organisation;
@@ -53,20 +53,17 @@ async fn run(site: Arc<Site>, kind: Kind, shutdown: CancellationToken) {
         confirmations.mark_unchanged();
         let full = full(&site.provider().capabilities());
         let go = match find(&site, kind, full).await {
-            Ok(found) if found.is_empty() => {
+            Ok(Found { now, unconfirmed }) if now.is_empty() => {
                 drop(permit);
-                pause(&site, kind, &mut confirmations, &shutdown).await
+                let confirmations = unconfirmed.then_some(&mut confirmations);
+                pause(&site, kind, confirmations, &shutdown).await
             }
-            Ok(found) if !gathering.goes(found.len(), full, &flights) => {
+            Ok(Found { now: found, .. }) if !gathering.goes(found.len(), full, &flights) => {
                 drop(permit);
                 let Some(bells) = site.ledger().belfry().of(site.id()) else { break };
-                let bell = match kind {
-                    Kind::Return => &bells.returns,
-                    Kind::Lend => &bells.lend,
-                };
-                gathering.wait(&mut flights, bell, &shutdown).await
+                gathering.wait(&mut flights, bell(bells, kind), &shutdown).await
             }
-            Ok(found) => launch(&site, kind, found, permit, &mut flights, &shutdown).await,
+            Ok(Found { now: found, .. }) => launch(&site, kind, found, permit, &mut flights, &shutdown).await,
             Err(error) => {
                 drop(permit);
                 rest("taking attempts", &error, &shutdown).await
@@ -106,16 +103,17 @@ async fn launch(
     }
 }
 
-/// Waits until there may be something to send.
-async fn pause(site: &Site, kind: Kind, confirmations: &mut watch::Receiver<u64>, shutdown: &CancellationToken) -> bool {
+/// Waits until there may be something to send; with `confirmations` also until the broker has confirmed something.
+async fn pause(site: &Site, kind: Kind, confirmations: Option<&mut watch::Receiver<u64>>, shutdown: &CancellationToken) -> bool {
     let ledger = site.ledger();
     let Some(bells) = ledger.belfry().of(site.id()) else { return false };
     // What is ready and could not be taken waits for something else than time.
     let next = leases::next_ready(ledger.db(), site.id(), kind).await.ok().flatten().filter(|next| *next > ledger.now());
-    match kind {
-        Kind::Return => wait(&bells.returns, next, ledger.clock(), shutdown).await,
-        Kind::Lend => tokio::select! {
-            go = wait(&bells.lend, next, ledger.clock(), shutdown) => go,
+    let woken = bell(bells, kind).wait(next, ledger.clock(), shutdown);
+    match confirmations {
+        None => woken.await,
+        Some(confirmations) => tokio::select! {
+            go = woken => go,
             Ok(()) = confirmations.changed() => true,
         },
     }
@@ -129,21 +127,38 @@ fn full(can: &Capabilities) -> usize {
     (1..=MOST).fold(1, fewer)
 }
 
+fn bell(bells: &Bells, kind: Kind) -> &Bell {
+    match kind {
+        Kind::Return => &bells.returns,
+        Kind::Lend => &bells.lend,
+    }
+}
+
+/// What there is to send.
+#[derive(Default)]
+struct Found {
+    now: Vec<Candidate>,
+    /// Whether lends wait for the broker to confirm that their lease was told of.
+    unconfirmed: bool,
+}
+
 /// What may be sent now, at most so many.
-async fn find(site: &Site, kind: Kind, full: usize) -> Result<Vec<Candidate>, StoreError> {
+async fn find(site: &Site, kind: Kind, full: usize) -> Result<Found, StoreError> {
     let ledger = site.ledger();
     if kind == Kind::Lend && held_back(site).await? {
-        return Ok(Vec::new());
+        return Ok(Found::default());
     }
     // Of the lends, some are not confirmed yet: those behind them fill the batch.
     let many = if kind == Kind::Lend { 2 * full } else { full };
     let many = i64::try_from(many).unwrap_or(i64::MAX);
     let mut found = leases::candidates(ledger.db(), site.id(), kind, ledger.now(), many).await?;
+    let all = found.len();
     if kind == Kind::Lend {
         keep_confirmed(site, &mut found).await?;
-        found.truncate(full);
     }
-    Ok(found)
+    let unconfirmed = found.len() < all;
+    found.truncate(full);
+    Ok(Found { now: found, unconfirmed })
 }
 
 /// Claims what was found, as far as nobody else did.
