@@ -22,7 +22,9 @@
 //!
 //! What serves both engines: `$1` placeholders, `ON CONFLICT`, `RETURNING`, `QueryBuilder` through the `: D` form,
 //! `#[derive(FromRow)]`, `Uuid`, `DateTime<Utc>`, `Json<T>`, `Vec<u8>`, `i64`, `bool`, text enums with a `CHECK`.
-//! A statement whose text depends on a number of rows should not fill the connection's cache: `.build().persistent(D::ONE_TEXT)`.
+//!
+//! Many rows go into one statement by [`PushRows`]: `query.push_rows(all.iter().map(|each| row![each.id, each.state]))` and, for
+//! keys, `query.push_one_of(ids)`; then `.build().persistent(D::ONE_TEXT)`. See [`rows`] for what each engine makes of it.
 //!
 //! What does not: `= ANY($1)` (use [`PushRows::push_one_of`]), `WITH x AS (UPDATE …)`, `now()` in SQL (bind the time),
 //! `SUM(bigint)` without a `CAST(… AS BIGINT)`, a literal `1` read as `i64`.
