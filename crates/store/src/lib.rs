@@ -45,6 +45,6 @@ mod way;
 pub use database::{Database, Options, Reader};
 pub use error::{StoreError, is_infrastructure, one_row};
 pub use migrate::{Migration, Migrations};
-pub use rows::{Engine, PushRows, Row};
+pub use rows::{Engine, PushRows};
 pub use sqlx;
 pub use tx::{Connection, Tx};
